@@ -1,0 +1,76 @@
+// Package wire turns bytes into values and values into bytes, for every
+// protocol a Starling tracker speaks: livesync between nodes, BEP 15 between
+// clients and the UDP port, the announce and scrape queries and their bencoded
+// answers on the HTTP port. It holds no socket, no clock, no goroutine and no
+// logger, and nothing here depends on what a tracker knows.
+//
+// Values are written by appending ([Record.Append4], [AppendUDPError], ...),
+// which cannot fail and does not allocate when the buffer has room. They are read
+// by functions that check the length first and never allocate; the slices in
+// a parsed value point into the packet and live as long as it does.
+//
+// All integers on every wire here are big-endian.
+//
+// # Livesync
+//
+// Every livesync datagram starts with the same eight bytes:
+//
+//	 0               4               8
+//	 +---------------+---------------+----------------
+//	 | node id       | type          | body
+//	 +---------------+---------------+----------------
+//
+//	type 0, any length: peers over IPv4, at most 52 records
+//	 8                     28              32      34  35  36
+//	 +---------------------+---------------+-------+---+---+
+//	 | info hash 20        | IPv4 address  | port  | f | 0 |  28 bytes each
+//	 +---------------------+---------------+-------+---+---+
+//
+//	type 1, exactly 16 bytes: beacon, the number of torrents the sender serves
+//	 8                               16
+//	 +-------------------------------+
+//	 | torrents u64                  |
+//	 +-------------------------------+
+//
+//	type 1, any other length: peers over IPv6, at most 36 records
+//	 8                     28                      44      46  47  48
+//	 +---------------------+-----------------------+-------+---+---+
+//	 | info hash 20        | IPv6 address 16       | port  | f | 0 |  40 bytes each
+//	 +---------------------+-----------------------+-------+---+---+
+//
+//	type 2, exactly 12 bytes: inquire, the id of the node that shall tell
+//	 8               12
+//	 +---------------+
+//	 | node id       |
+//	 +---------------+
+//
+//	type 3, any length: tell, at most 45 entries (46 from an opentracker of 2010)
+//	 8                     28              32              40
+//	 +---------------------+---------------+---------------+
+//	 | info hash 20        | minutes u32   | downloaded u64|  32 bytes each
+//	 +---------------------+---------------+---------------+
+//
+// The flag byte f is 0x80 SEEDING, 0x40 COMPLETE, 0x20 STOPPED. The byte after
+// it is written as zero and ignored when read, as are the other five flag bits.
+//
+// The rule for unknown bytes: whole records are read and a remainder shorter
+// than a record is ignored, so a later version may append to a packet; a
+// packet longer than [MaxPacket] comes from no tracker there is and is refused.
+//
+// # BEP 15
+//
+//	connect   | 0x41727101980 u64 | action 0 u32 | transaction u32 |
+//	  reply   | action 0 u32 | transaction u32 | connection id u64 |
+//	announce  | connection id u64 | action 1 u32 | transaction u32 | info hash 20 |
+//	          | peer id 20 | downloaded u64 | left u64 | uploaded u64 | event u32 |
+//	          | IPv4 address 4 | key u32 | numwant i32 | port u16 | BEP 41 options |
+//	  reply   | action 1 u32 | transaction u32 | interval u32 | leechers u32 |
+//	          | seeders u32 | compact peers, 6 or 18 bytes each |
+//	scrape    | connection id u64 | action 2 u32 | transaction u32 | info hash 20, 1 to 74 |
+//	  reply   | action 2 u32 | transaction u32 | (seeders u32, completed u32, leechers u32)* |
+//	error     | action 3 u32 | transaction u32 | text |
+//
+// An announce is 98 bytes and may be followed by options (BEP 41): 0x00 ends
+// them, 0x01 is padding, any other is a type byte, a length byte and as many
+// bytes of data; type 0x02 carries a piece of the announce URL's path and query.
+package wire
