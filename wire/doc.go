@@ -73,4 +73,33 @@
 // An announce is 98 bytes and may be followed by options (BEP 41): 0x00 ends
 // them, 0x01 is padding, any other is a type byte, a length byte and as many
 // bytes of data; type 0x02 carries a piece of the announce URL's path and query.
+//
+// # HTTP
+//
+// A request is one head (RFC 9112), at most [MaxHead] bytes, without a body:
+//
+//	GET /announce?info_hash=%124Vx%9A...&peer_id=...&port=6881&left=0 HTTP/1.1 CR LF
+//	Host: tracker.example:6969 CR LF
+//	CR LF
+//
+// Of an announce's query these parameters are read, in any order and each once; all others are skipped:
+//
+//	info_hash   20 bytes once unescaped, or 32 of which the first 20 count (BEP 52); required
+//	port        1 to 65535; required
+//	peer_id     20 bytes once unescaped
+//	left        bytes still to download, 64 bits; absent: the client is a leecher
+//	event       empty, started, completed, stopped or paused (BEP 21)
+//	numwant     peers wanted; absent or negative: as many as the tracker likes
+//	compact     0: peers as dictionaries
+//	ip          the address to store instead of the request's source
+//
+// Of a scrape's query only info_hash is read, up to 100 times. The answers are bencoded:
+//
+//	announce  d 8:complete i.e  10:downloaded i.e  11:external ip <4 or 16 raw bytes>
+//	            10:incomplete i.e  8:interval i.e  12:min interval i.e
+//	            5:peers <6 bytes each>  6:peers6 <18 bytes each>  e
+//	  compact=0 ... 5:peers l (d 2:ip <text>  4:port i.e e)* e e
+//	scrape    d 5:files d (<info hash 20> d 8:complete i.e  10:downloaded i.e
+//	            11:downloaders i.e  10:incomplete i.e e)* e e
+//	refusal   d 14:failure reason <text> e
 package wire
