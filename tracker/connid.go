@@ -1,0 +1,103 @@
+package tracker
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// connIDPeriod is how long one secret makes connection ids. An id is good until
+// the period after its own has ended, so it lives for more than one period and for
+// two at most. BEP 15 asks for two minutes; clients are known to use an id for
+// five and more, and one that lives for ever could be replayed by whoever has the address next.
+const connIDPeriod = 5 * time.Minute
+
+// connIDs makes and checks the connection ids of BEP 15, with which a client
+// proves that it receives what is sent to its address. Nothing is kept for a
+// client: an id is the address enciphered under a secret of the current period,
+// cut to 8 bytes. Who does not see the answer to its connect request has to guess it.
+//
+//	time      |------- period 1 ------|------- period 2 ------|--- period 3
+//	secret    |           a           |           b           |     c
+//	accepted  |           a           |         b, a          |   c, b
+//	one id         made |<- more than one period ->| refused from here on
+//
+// The port is no part of it: a client behind a translator of addresses may come from another
+// port with its next packet, and whoever can receive at an address needs no forged port.
+type connIDs struct {
+	keys atomic.Pointer[connKeys]
+	mu   sync.Mutex // held while keys is replaced
+}
+
+// connKeys are the secrets of two adjoining periods. It is never changed, only replaced.
+type connKeys struct {
+	since             time.Time // when the current period began
+	current, previous cipher.Block
+}
+
+// connScratch is the block a cipher works on. It belongs to the caller, since one
+// on the stack would be moved to the heap by the call through an interface.
+type connScratch [aes.BlockSize]byte
+
+func newConnIDs(now time.Time) *connIDs {
+	c := new(connIDs)
+	c.keys.Store(&connKeys{since: now, current: newConnCipher(), previous: newConnCipher()})
+	return c
+}
+
+// make returns the connection id of an address, whose zone does not count.
+func (c *connIDs) make(now time.Time, addr netip.Addr, scratch *connScratch) uint64 {
+	return connID(c.at(now).current, addr, scratch)
+}
+
+// valid reports whether id was made for the address in this period or the one before.
+func (c *connIDs) valid(now time.Time, addr netip.Addr, id uint64, scratch *connScratch) bool {
+	k := c.at(now)
+	return id == connID(k.current, addr, scratch) || id == connID(k.previous, addr, scratch)
+}
+
+// at returns the secrets that hold now, and makes new ones when a period has
+// ended. After two periods without a packet both are new. A time before the
+// current period, read by another goroutine before it began, changes nothing.
+func (c *connIDs) at(now time.Time) *connKeys {
+	k := c.keys.Load()
+	if now.Sub(k.since) < connIDPeriod {
+		return k
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k = c.keys.Load()
+	age := now.Sub(k.since)
+	switch {
+	case age < connIDPeriod:
+		return k
+	case age < 2*connIDPeriod:
+		k = &connKeys{since: k.since.Add(connIDPeriod), current: newConnCipher(), previous: k.current}
+	default:
+		k = &connKeys{since: now, current: newConnCipher(), previous: newConnCipher()}
+	}
+	c.keys.Store(k)
+	return k
+}
+
+func connID(secret cipher.Block, addr netip.Addr, scratch *connScratch) uint64 {
+	*scratch = addr.As16()
+	secret.Encrypt(scratch[:], scratch[:])
+	return binary.BigEndian.Uint64(scratch[:])
+}
+
+// newConnCipher returns AES with a fresh random key.
+func newConnCipher() cipher.Block {
+	var key [16]byte
+	rand.Read(key[:]) // never fails: the program ends when the system has no randomness
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // only for a key of another length
+	}
+	return block
+}
