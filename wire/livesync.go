@@ -77,7 +77,7 @@ const (
 // Completion reports whether the flags tell that the peer has just become a seeder by finishing its download.
 func (f Flags) Completion() bool { return f&flagMask == Seeding|Complete }
 
-// String returns the names of the set flags, "leecher" for none.
+// String returns what the flags say of the peer, in one word.
 func (f Flags) String() string {
 	switch {
 	case f&Stopped != 0:

@@ -85,7 +85,7 @@ func (p Peer) AddrPort() netip.AddrPort { return netip.AddrPortFrom(p.Addr(), p.
 func (p Peer) String() string { return p.AddrPort().String() }
 
 // Valid reports whether a client could listen there: the port is not 0 and the
-// address is not unspecified, not multicast and not the broadcast address.
+// address is not unspecified (of IPv4 all of 0.0.0.0/8), not multicast and not the broadcast address.
 // Whatever is not valid is neither stored nor told nor handed out.
 func (p *Peer) Valid() bool {
 	if p[16] == 0 && p[17] == 0 {
