@@ -1,0 +1,65 @@
+package livesync
+
+import (
+	"net/netip"
+	"time"
+
+	"starling/wire"
+)
+
+// Status is what a node knows of itself and of the others, at one moment.
+type Status struct {
+	ID        wire.NodeID
+	Group     netip.AddrPort
+	Interface string         // the interface joined on; while there is none, what was asked for
+	Address   netip.AddrPort // where our packets come from; not valid while not joined
+	Mode      string         // "plain", or "off"
+	State     string         // "off", "down", or scrape sync's: "idle", "collect", "asked", "receiving", "telling", "waiting"
+	Trouble   string         // why the group is not joined, empty when it is
+	Conflict  string         // another node has our id and ours is fixed: who; empty otherwise
+	Withheld  string         // why tells are withheld, empty when they are not
+	Sent      Traffic
+	Received  Traffic
+	Dropped   Dropped
+	Nodes     []NodeStatus // sorted by id
+}
+
+// Traffic counts what went one way since the start.
+type Traffic struct {
+	Packets   uint64 // of every kind
+	Records   uint64 // peers; one written in two dialects counts once
+	Beacons   uint64
+	Inquiries uint64
+	Tells     uint64 // packets of tells
+}
+
+// Dropped counts what was thrown away since the start, by reason: received packets, where nothing else is said.
+type Dropped struct {
+	OwnID   uint64 // our own, or another's with our id
+	Source  uint64 // from an address that is not listened to
+	Short   uint64 // shorter than its type needs, or not of the one length its type has
+	Long    uint64 // longer than any node sends
+	Type    uint64 // of an unknown type
+	Group   uint64 // sent to another group
+	Address uint64 // records whose address no client can have
+	Double  uint64 // records that their sender also sent in the other dialect
+	Queue   uint64 // records of ours that found the queue full
+	Send    uint64 // packets of ours that the system refused to send
+	Better  uint64 // tell entries we knew better, beyond what is collected
+	Auth    uint64 // keyed mode only
+	Replay  uint64 // keyed mode only
+}
+
+// NodeStatus is what is known of another node.
+type NodeStatus struct {
+	ID        wire.NodeID
+	Address   netip.AddrPort
+	LastHeard time.Time
+	Torrents  uint64 // from its last beacon
+	Packets   uint64
+	Records   uint64
+	Lost      uint64 // keyed mode only
+	Repaired  uint64 // keyed mode only
+	Dialect   string // "seed", "modern", "both", "2010", or empty while nothing tells
+	Mode      string // "plain"
+}
