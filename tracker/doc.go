@@ -1,0 +1,2 @@
+// Package tracker keeps the swarms of a BitTorrent tracker.
+package tracker
