@@ -2,9 +2,15 @@ module starling
 
 go 1.26.0
 
-require github.com/rs/zerolog v1.35.1
+require (
+	github.com/anacrolix/torrent v1.62.0
+	github.com/rs/zerolog v1.35.1
+)
 
 require (
+	github.com/anacrolix/missinggo v1.3.0 // indirect
+	github.com/anacrolix/missinggo/v2 v2.11.0 // indirect
+	github.com/huandu/xstrings v1.3.2 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	golang.org/x/sys v0.49.0 // indirect
