@@ -1,0 +1,56 @@
+package tracker
+
+import "sync/atomic"
+
+// ServerCounts is what an announce server has done since it was made.
+type ServerCounts struct {
+	Announces uint64            // answered with peers
+	Scrapes   uint64            // answered with counts, however many torrents were asked for
+	Refused   map[string]uint64 // by reason; every reason the server has is in it
+}
+
+// A refusal is why a server did not do what a client asked for, or did not hear it out.
+type refusal uint8
+
+// The refusals of both servers; each has its own among them.
+const (
+	refuseParameter    refusal = iota // announce or scrape with a bad parameter; the client was told
+	refuseMalformed                   // HTTP: 400, 413, 431, 505
+	refuseMethod                      // HTTP: 405
+	refusePath                        // HTTP: 404
+	refuseConnections                 // HTTP: too many connections are open
+	refuseTimeout                     // HTTP: no whole head in time, or the answer was not taken in time
+	refuseAccept                      // HTTP: the system had no connection to give
+	refuseShort                       // UDP: no whole header
+	refuseLong                        // UDP: longer than any request
+	refuseProtocol                    // UDP: connect request of no BEP 15 client
+	refuseConnectionID                // UDP: connection id wrong or too old
+	refuseAction                      // UDP: unknown action; the client was told
+	refuseReceive                     // UDP: the system failed to hand over a packet
+	refuseSend                        // UDP: the system did not take the answer
+	refusals
+)
+
+var refusalNames = [refusals]string{
+	"parameter", "malformed", "method", "path", "connections", "timeout", "accept",
+	"short", "long", "protocol", "connection_id", "action", "receive", "send",
+}
+
+// A tally is counted by one goroutine, or by the few that share it, and read by
+// any. A server has as many as it needs for no two busy cores to write to one cache line.
+type tally struct {
+	announces, scrapes atomic.Uint64
+	refused            [refusals]atomic.Uint64
+	_                  [128]byte // the next tally is on other lines, also where the processor fetches two
+}
+
+func (t *tally) refuse(r refusal) { t.refused[r].Add(1) }
+
+// add adds a tally to the counts, of the refusals those from first to last.
+func (c *ServerCounts) add(t *tally, reasons []refusal) {
+	c.Announces += t.announces.Load()
+	c.Scrapes += t.scrapes.Load()
+	for _, r := range reasons {
+		c.Refused[refusalNames[r]] += t.refused[r].Load()
+	}
+}

@@ -1,0 +1,109 @@
+package tracker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"starling/wire"
+)
+
+// UDPConfig is what the UDP server needs to know beyond the tracker.
+type UDPConfig struct {
+	TrustedProxies []netip.Prefix // whose word in the address field of an announce counts, besides private and loopback sources
+}
+
+// UDP answers BEP 15: connect, announce and scrape. It keeps nothing for a
+// client and never sends more than it was sent to an address that has not
+// proved, with a connection id, that it receives what is sent there:
+//
+//	too short, too long, no connect of BEP 15, wrong connection id   silence
+//	connect                                                          16 bytes for 16 or more
+//	valid connection id, anything wrong after it                     BEP 15 error
+//	valid announce or scrape                                         at most 1232 bytes
+//
+// One UDP may serve several sockets; they share the secret behind the ids.
+type UDP struct {
+	tracker *Tracker
+	sources sources
+	ids     *connIDs
+
+	mu      sync.Mutex
+	tallies []*tally // one for each Serve there was
+}
+
+// udpRefusals are the refusals of this server.
+var udpRefusals = []refusal{
+	refuseShort, refuseLong, refuseProtocol, refuseConnectionID, refuseAction, refuseParameter, refuseReceive, refuseSend,
+}
+
+// NewUDP returns a server for t. It starts nothing.
+func NewUDP(t *Tracker, cfg UDPConfig) *UDP {
+	return &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now())}
+}
+
+// Counts returns what the server has done on all its sockets.
+func (s *UDP) Counts() ServerCounts {
+	c := ServerCounts{Refused: make(map[string]uint64)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tallies {
+		c.add(t, udpRefusals)
+	}
+	return c
+}
+
+// newWorker returns a worker with a tally of its own.
+func (s *UDP) newWorker() *udpWorker {
+	w := &udpWorker{UDP: s, tally: new(tally)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tallies = append(s.tallies, w.tally)
+	return w
+}
+
+// A UDP packet is read into a buffer that holds every request there is: the
+// longest are a scrape of 74 torrents, 1496 bytes, and an announce with options, which no
+// network carries beyond its usual 1500 bytes. What is longer than the buffer is refused.
+const maxUDPRequest = 2048
+
+// receivePause is how long a reader waits after the system failed to hand over a packet, so that a lasting fault does not spin.
+const receivePause = 10 * time.Millisecond
+
+// Serve answers what arrives on conn, which comes from [ListenUDP], one packet
+// after the other and without an allocation, until ctx ends. The packet in hand
+// is then answered, conn is closed and the result is nil. Any other end is an error.
+func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
+	w := s.newWorker()
+	var (
+		in  [maxUDPRequest + 1]byte
+		out [wire.MaxUDPReply]byte
+		oob = newControl()
+	)
+	for {
+		n, oobn, _, from, err := conn.ReadMsgUDPAddrPort(in[:], oob)
+		if ctx.Err() != nil && err != nil {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil {
+			w.tally.refuse(refuseReceive)
+			time.Sleep(receivePause)
+			continue
+		}
+		reply := w.handle(time.Now(), from.Addr(), in[:n], out[:0])
+		if len(reply) == 0 {
+			continue
+		}
+		if _, _, err := conn.WriteMsgUDPAddrPort(reply, replyControl(oob[:oobn]), from); err != nil {
+			w.tally.refuse(refuseSend)
+		}
+	}
+}
