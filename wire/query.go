@@ -73,19 +73,20 @@ func (q *Query) Parse(query []byte) error {
 	var seen uint16
 	var value [maxValue]byte
 	for len(query) > 0 {
-		var name, raw []byte
-		name, raw, query = cutParam(query)
-		which := lookupParam(name)
-		if which == paramOther {
+		var which param
+		if which, query = cutParam(query); which == paramOther {
+			query = skipValue(query)
 			continue
 		}
-		reason := "given twice"
-		if seen&(1<<which) == 0 {
+		var n int
+		var reason string
+		n, query, reason = unescape(&value, query)
+		if reason == "" && seen&(1<<which) != 0 {
+			reason = "given twice"
+		}
+		if reason == "" {
 			seen |= 1 << which
-			var n int
-			if n, reason = unescape(&value, raw); reason == "" {
-				reason = p.set(which, value[:n])
-			}
+			reason = p.set(which, value[:n])
 		}
 		if reason != "" {
 			return &ParamError{paramNames[which], reason}
@@ -107,12 +108,14 @@ func ParseScrape(query []byte, dst []InfoHash) ([]InfoHash, error) {
 	var value [maxValue]byte
 	var q Query
 	for found := 0; len(query) > 0; {
-		var name, raw []byte
-		name, raw, query = cutParam(query)
-		if lookupParam(name) != paramInfoHash {
+		var which param
+		if which, query = cutParam(query); which != paramInfoHash {
+			query = skipValue(query)
 			continue
 		}
-		n, reason := unescape(&value, raw)
+		var n int
+		var reason string
+		n, query, reason = unescape(&value, query)
 		if reason == "" {
 			reason = q.set(paramInfoHash, value[:n])
 		}
@@ -194,24 +197,48 @@ func parseUint(b []byte) (v uint64, ok bool) {
 	return v, len(b) > 0
 }
 
-// cutParam returns the first parameter of a query, still escaped, and what follows it.
-func cutParam(query []byte) (name, value, rest []byte) {
-	pair, rest, _ := bytes.Cut(query, []byte("&"))
-	name, value, _ = bytes.Cut(pair, []byte("="))
-	return name, value, rest
+// cutParam returns which parameter a query begins with, and what follows its
+// name and equals sign: its value, to be read by [unescape] or [skipValue].
+// Names have no need of escapes, but may have some.
+func cutParam(query []byte) (which param, rest []byte) {
+	end, escaped := len(query), false
+	for i, c := range query {
+		if c > '=' { // letters, the most of a name, at the price of one comparison
+			continue
+		}
+		if c == '=' || c == '&' {
+			end = i
+			break
+		}
+		escaped = escaped || c == '%'
+	}
+	name, rest := query[:end], query[end:]
+	if len(rest) > 0 && rest[0] == '=' {
+		rest = rest[1:]
+	}
+	if escaped {
+		return escapedParam(name), rest
+	}
+	return paramNamed(name), rest
 }
 
-// lookupParam returns the parameter of a name as the query has it. Names have no need of escapes, but may have some.
-func lookupParam(name []byte) param {
-	if bytes.IndexByte(name, '%') >= 0 {
-		var plain [maxValue]byte
-		n, reason := unescape(&plain, name)
-		if reason != "" {
-			return paramOther
+// skipValue returns what follows the value that b begins with.
+func skipValue(b []byte) (rest []byte) {
+	for i, c := range b {
+		if c == '&' {
+			return b[i+1:]
 		}
-		return paramNamed(plain[:n])
 	}
-	return paramNamed(name)
+	return nil
+}
+
+func escapedParam(name []byte) param {
+	var plain [maxValue]byte
+	n, _, reason := unescape(&plain, name)
+	if reason != "" {
+		return paramOther
+	}
+	return paramNamed(plain[:n])
 }
 
 func paramNamed(name []byte) param {
@@ -236,31 +263,34 @@ func paramNamed(name []byte) param {
 	return paramOther
 }
 
-// unescape writes src without its escapes to dst and returns how many bytes that are, or what is wrong.
-func unescape(dst *[maxValue]byte, src []byte) (n int, reason string) {
-	for i := 0; i < len(src); i++ {
-		if n == len(dst) {
-			return 0, "too long"
-		}
-		c := src[i]
+// unescape writes the value that b begins with to dst, without its escapes,
+// and returns how many bytes that are and what follows it, or what is wrong.
+func unescape(dst *[maxValue]byte, b []byte) (n int, rest []byte, reason string) {
+	for i := 0; i < len(b); i++ {
+		c := b[i]
 		switch c {
+		case '&':
+			return n, b[i+1:], ""
 		case '%':
-			if len(src)-i < 3 {
-				return 0, "cut percent escape"
+			if len(b)-i < 3 {
+				return 0, nil, "cut percent escape"
 			}
-			hi, lo := unhex[src[i+1]], unhex[src[i+2]]
+			hi, lo := unhex[b[i+1]], unhex[b[i+2]]
 			if hi|lo > 0xf {
-				return 0, "bad percent escape"
+				return 0, nil, "bad percent escape"
 			}
 			c = hi<<4 | lo
 			i += 2
 		case '+':
 			c = ' '
 		}
+		if n >= len(dst) {
+			return 0, nil, "too long"
+		}
 		dst[n] = c
 		n++
 	}
-	return n, ""
+	return n, nil, ""
 }
 
 // unhex has the value of each hexadecimal digit, 0xff for every other byte.
