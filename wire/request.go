@@ -16,7 +16,7 @@ type Request struct {
 	Path         []byte // from the first slash to the question mark
 	Query        []byte // what follows the question mark; nil: there is none
 	Host         []byte // of an absolute target, else of the Host header
-	ForwardedFor []byte // the last X-Forwarded-For line: its last element is what the nearest proxy says; nil: there is none
+	ForwardedFor []byte // the last X-Forwarded-For line: its last element is what the nearest proxy says; empty: nothing is said
 	HTTP10       bool   // a connection that stays open must be told so
 	Close        bool   // the connection ends with the answer
 }
