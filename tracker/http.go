@@ -1,0 +1,171 @@
+package tracker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// HTTPConfig is what the HTTP server needs to know beyond the tracker.
+type HTTPConfig struct {
+	TrustedProxies []netip.Prefix // proxies whose X-Forwarded-For and ip parameter count
+}
+
+// HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with
+// a goroutine for each connection and a parser of its own, which costs half of what net/http does.
+//
+//	accept -> read -> a whole head? -> answer -> another one read already? -> write -> read ...
+//	                       | no
+//	                       +-> read on, until 10 s after the connection was made or answered last
+//
+// One HTTP may serve several listeners; the bound on connections is for all of them.
+type HTTP struct {
+	tracker        *Tracker
+	sources        sources
+	maxConnections int64
+	exchanges      sync.Pool // of *exchange
+
+	connections atomic.Int64  // open now
+	accepted    atomic.Uint64 // ever
+	tallies     [64]tally     // connections take turns, so that few busy ones share one
+}
+
+// httpRefusals are the refusals of this server.
+var httpRefusals = []refusal{
+	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseTimeout, refuseAccept,
+}
+
+// The bounds of the server.
+const (
+	maxHTTPConnections = 16384                  // open at once; an idle one takes about 8 kB
+	headTimeout        = 10 * time.Second       // for a whole head, from the connection's start or its last answer; and for an answer to be taken
+	drainTime          = 100 * time.Millisecond // at the end, for requests that are on their way through this machine
+	maxAcceptPause     = time.Second
+)
+
+// NewHTTP returns a server for t. It starts nothing.
+func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
+	s := &HTTP{tracker: t, sources: sources{cfg.TrustedProxies}, maxConnections: maxHTTPConnections}
+	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
+	return s
+}
+
+// Counts returns what the server has done on all its listeners.
+func (s *HTTP) Counts() ServerCounts {
+	c := ServerCounts{Refused: make(map[string]uint64)}
+	for i := range s.tallies {
+		c.add(&s.tallies[i], httpRefusals)
+	}
+	return c
+}
+
+// Connections returns how many connections are open now.
+func (s *HTTP) Connections() int64 { return s.connections.Load() }
+
+// ListenHTTP opens a listener with what a tracker needs, whose connections are
+// many and short: no keep-alive probes, a connection not handed over before it
+// brought its request, and no MPTCP. An empty host in addr means both families and
+// an IPv4 one IPv4 alone.
+func ListenHTTP(addr string) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+		return setsockopt(c, syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, deferAccept)
+	}}
+	lc.SetMultipathTCP(false)
+	return lc.Listen(context.Background(), listenNetwork("tcp", addr), addr)
+}
+
+// deferAccept is for how many seconds the system keeps a connection that brought nothing yet. The server's own time begins after it.
+const deferAccept = 1
+
+// Serve answers the connections of ln, which comes from [ListenHTTP], until ctx
+// ends. Then it accepts no more, answers what clients have sent, closes all
+// connections and ln and returns nil; that takes as long as the slowest client takes
+// its answer, 10 s at most. Any other end is an error.
+func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
+	defer ln.Close()
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	l := &httpListener{HTTP: s, open: make(map[net.Conn]struct{})}
+	defer l.drain()
+	for pause := time.Duration(0); ; {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			l.start(conn)
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Out of file descriptors or memory, or the connection's own fault: all of them pass.
+			s.tallies[0].refuse(refuseAccept)
+			pause = min(max(2*pause, 5*time.Millisecond), maxAcceptPause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// httpListener is what the connections of one Serve have in common.
+type httpListener struct {
+	*HTTP
+	ending  atomic.Bool    // set before the deadlines of all connections are shortened
+	running sync.WaitGroup // the goroutines of the connections
+
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+}
+
+// start serves a connection in a goroutine of its own, or closes it when there
+// are too many. The first deadline is set here, so that drain finds every one set.
+func (l *httpListener) start(conn net.Conn) {
+	tally := &l.tallies[l.accepted.Add(1)%uint64(len(l.tallies))]
+	if l.connections.Add(1) > l.maxConnections {
+		l.connections.Add(-1)
+		tally.refuse(refuseConnections)
+		conn.Close()
+		return
+	}
+	conn.SetDeadline(time.Now().Add(headTimeout))
+	l.mu.Lock()
+	l.open[conn] = struct{}{}
+	l.mu.Unlock()
+	l.running.Go(func() {
+		x := l.exchanges.Get().(*exchange)
+		x.tally, x.ending = tally, &l.ending
+		x.converse(conn, remoteAddr(conn))
+		conn.Close()
+		l.mu.Lock()
+		delete(l.open, conn)
+		l.mu.Unlock()
+		l.connections.Add(-1)
+		x.release()
+	})
+}
+
+// drain waits for the connections to end, after the little time in which they still hear what was sent already.
+func (l *httpListener) drain() {
+	l.ending.Store(true)
+	soon := time.Now().Add(drainTime)
+	l.mu.Lock()
+	for conn := range l.open {
+		conn.SetReadDeadline(soon)
+	}
+	l.mu.Unlock()
+	l.running.Wait()
+}
+
+// remoteAddr returns the address of the other end of a TCP connection.
+func remoteAddr(conn net.Conn) netip.Addr {
+	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr()
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,142 @@
+package tracker
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"starling/wire"
+)
+
+// Sizes of the buffers of a connection, in bytes.
+const (
+	firstRead  = 2 << 10  // most requests are a few hundred bytes long
+	writeEarly = 16 << 10 // answers to pipelined requests are written when they are this long
+	maxKeep    = 32 << 10 // a longer buffer is not kept for the next connection
+)
+
+// How a client that was refused is let go: what it still sends is read for this
+// long and this often, since closing on unread bytes resets the connection and takes the answer with it.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerReads = 32
+)
+
+// progress is how far the requests that were read are answered.
+type progress uint8
+
+const (
+	readOn    progress = iota // there is no whole request
+	writeOn                   // there may be one, but the answers are long enough to be written first
+	finished                  // the last request of the connection is answered
+	misspoken                 // what was read is no request, and refused
+)
+
+// converse reads requests and writes answers until the client, a deadline or a
+// bad request ends it. The caller has set the first deadline, and closes conn.
+//
+// A deadline is set when answers are written and holds until others are: it
+// bounds the time they take to be written and then the wait for the next whole
+// head. A client that sends a byte now and then gains nothing by it.
+func (x *exchange) converse(conn net.Conn, from netip.Addr) {
+	answered := false
+	for {
+		n, err := conn.Read(x.in[len(x.in):cap(x.in)])
+		x.in = x.in[:len(x.in)+n]
+		now := time.Now()
+		p := writeOn
+		for p == writeOn {
+			p = x.answerRead(now, from)
+			if len(x.out) > 0 {
+				if !x.write(conn, now) {
+					return
+				}
+				answered = true
+			}
+		}
+		if p == misspoken {
+			x.linger(conn)
+		}
+		if p != readOn {
+			return
+		}
+		if err != nil {
+			if unheard := !answered || len(x.in) > 0; unheard {
+				x.countTimeout(err)
+			}
+			return
+		}
+		if len(x.in) == cap(x.in) {
+			x.in = slices.Grow(x.in, max(0, wire.MaxHead-len(x.in)))
+		}
+	}
+}
+
+// answerRead answers the requests in x.in, in x.out, and moves what is left of x.in to its start.
+func (x *exchange) answerRead(now time.Time, from netip.Addr) progress {
+	for eaten := 0; ; {
+		out, n, last := x.handle(now, from, x.in[eaten:], x.out)
+		x.out, eaten = out, eaten+n
+		p := readOn
+		switch {
+		case last && n == 0:
+			p = misspoken
+		case last:
+			p = finished
+		case n == 0:
+			p = readOn
+		case len(out) >= writeEarly:
+			p = writeOn
+		default:
+			continue
+		}
+		x.in = x.in[:copy(x.in, x.in[eaten:])]
+		return p
+	}
+}
+
+// write writes the answers and reports whether the connection goes on.
+func (x *exchange) write(conn net.Conn, now time.Time) bool {
+	conn.SetDeadline(now.Add(headTimeout))
+	_, err := conn.Write(x.out)
+	x.out = x.out[:0]
+	if err != nil {
+		x.countTimeout(err)
+		return false
+	}
+	// When the end began before the deadline above was set, nobody will shorten it.
+	return !x.ending.Load()
+}
+
+// countTimeout counts a deadline that passed while the server was not ending.
+func (x *exchange) countTimeout(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !x.ending.Load() {
+		x.tally.refuse(refuseTimeout)
+	}
+}
+
+// linger ends the sending and reads for a while what the client still sends.
+func (x *exchange) linger(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(lingerTime))
+	for range lingerReads {
+		if _, err := conn.Read(x.in[:cap(x.in)]); err != nil {
+			return
+		}
+	}
+}
+
+// release gives the exchange back for another connection, unless this one made it large.
+func (x *exchange) release() {
+	if cap(x.in) > firstRead || cap(x.out) > maxKeep || cap(x.body) > maxKeep {
+		return
+	}
+	x.in, x.out, x.tally, x.ending = x.in[:0], x.out[:0], nil, nil
+	x.exchanges.Put(x)
+}
