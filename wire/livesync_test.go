@@ -233,6 +233,16 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestKindNames(t *testing.T) {
+	names := map[string]bool{}
+	for kind := wire.KindEmpty; kind <= wire.KindTell; kind++ {
+		names[kind.String()] = true
+	}
+	if len(names) != 6 || names[""] {
+		t.Errorf("names %v, want six", names)
+	}
+}
+
 func TestParseNodeID(t *testing.T) {
 	id, err := wire.ParseNodeID("7f3a91c2")
 	if err != nil || id != (wire.NodeID{0x7f, 0x3a, 0x91, 0xc2}) || id.String() != "7f3a91c2" {

@@ -298,8 +298,8 @@ var unhex = func() (t [256]byte) {
 	for i := range t {
 		t[i] = 0xff
 	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c], t[bytes.ToUpper([]byte{c})[0]] = byte(i), byte(i)
+	for i := range 16 {
+		t["0123456789abcdef"[i]], t["0123456789ABCDEF"[i]] = byte(i), byte(i)
 	}
 	return t
 }()

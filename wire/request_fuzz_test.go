@@ -73,8 +73,8 @@ func checkRequest(t *testing.T, b []byte, got wire.Request, want *http.Request) 
 		len(forwarded) > 0 && strings.TrimRight(forwarded[len(forwarded)-1], " \t") != string(got.ForwardedFor):
 		t.Fatalf("%q\nis %s\nto net/http %+v", b, show(got), want)
 	}
-	// The host of a whole URL may have a user before it and escapes in it; then net/http has less than is there.
-	if host := string(got.Host); !strings.ContainsAny(host, "%@") && want.Host != host {
+	// The host of a whole URL may have escapes in it, which net/http takes out.
+	if host := string(got.Host); !strings.Contains(host, "%") && want.Host != host {
 		t.Fatalf("%q: host %q, to net/http %q", b, host, want.Host)
 	}
 }

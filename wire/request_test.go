@@ -3,6 +3,7 @@ package wire_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,6 +130,9 @@ func TestParseRequestRefused(t *testing.T) {
 		var refused *wire.RequestError
 		if !errors.As(err, &refused) || refused.Status != want || n != 0 || show(r) != show(wire.Request{}) {
 			t.Errorf("%.100q: %v, %d bytes, %s, want status %d", text, err, n, show(r), want)
+		}
+		if text := strconv.Itoa(want); err != nil && !strings.Contains(err.Error(), text) {
+			t.Errorf("%q does not say %s", err, text)
 		}
 	}
 }
