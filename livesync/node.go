@@ -2,26 +2,163 @@ package livesync
 
 import (
 	"context"
+	crand "crypto/rand"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"starling/wire"
 )
 
+const (
+	// watchInterval is how often the interface is looked at, and how long a failed join waits.
+	watchInterval = time.Second
+	// burst is how many packets leave before the sender looks at anything else.
+	burst = 32
+	// wantedBuffer is the receive buffer, in bytes, that outlasts a burst of the whole cluster: 3640 full packets.
+	wantedBuffer = 8 << 20
+)
+
 // Node tells and hears. [New] makes one, [Node.Run] is its whole life.
 type Node struct {
-	cfg Config
+	cfg   Config
+	log   zerolog.Logger
+	queue queue
+	wake  chan struct{} // something was put or heard that the sender waits for
+
+	mu       sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
+	rng      *rand.Rand
+	ident    identity
+	nodes    nodes
+	scrape   scrapeSync
+	link     Link
+	sources  []netip.Prefix // whom we listen to
+	trouble  string         // why the group is not joined
+	sent     Traffic
+	received Traffic
+	dropped  Dropped
+	outbox   outbox
 }
 
 // New returns a node that does nothing yet.
-func New(cfg Config) *Node { return &Node{cfg: cfg} }
+func New(cfg Config) *Node {
+	if cfg.Listen == nil {
+		cfg.Listen = Listen
+	}
+	seed := cfg.Seed
+	if seed == nil {
+		seed = new([32]byte)
+		crand.Read(seed[:]) // never fails
+	}
+	n := &Node{
+		cfg:     cfg,
+		log:     cfg.Log,
+		wake:    make(chan struct{}, 1),
+		rng:     rand.New(rand.NewChaCha8(*seed)),
+		ident:   identity{id: cfg.ID, fixed: cfg.FixedID},
+		nodes:   newNodes(),
+		trouble: "not started",
+		outbox:  newOutbox(&cfg),
+	}
+	n.scrape = newScrapeSync(&n.cfg, n.rng)
+	return n
+}
 
 // Offer hands in a record to be told to the other nodes. It neither blocks nor
-// allocates, so it may be called under a lock of the store.
-func (n *Node) Offer(r wire.Record) {}
+// allocates, so it may be called under a lock of the store. While the sender
+// cannot keep up or the interface is away the oldest records are discarded and counted.
+func (n *Node) Offer(r wire.Record) {
+	if n.cfg.Interface != "" && n.queue.put(&r) {
+		n.poke()
+	}
+}
 
-// Run joins the group, sends and receives until ctx ends, and then flushes the last batch.
-func (n *Node) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// Run joins the group, sends and receives until ctx ends, and then flushes the
+// last batch. Whatever happens to the interface, it is joined again when it is
+// fit for that; so Run fails never, and returns nil.
+func (n *Node) Run(ctx context.Context) error {
+	if n.cfg.Interface == "" {
+		<-ctx.Done()
+		return nil
+	}
+	n.start(time.Now())
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-retry.C:
+		}
+		conn, err := n.cfg.Listen(n.cfg.Group, n.cfg.Interface)
+		if err == nil {
+			n.joined(time.Now(), conn.Link())
+			err = n.session(ctx, conn)
+		}
+		if err != nil {
+			n.lost(err)
+		}
+		retry.Reset(watchInterval)
+	}
+}
 
-// Status returns what the node knows of itself and the others.
-func (n *Node) Status() Status {
-	return Status{ID: n.cfg.ID, Group: n.cfg.Group, Interface: n.cfg.Interface, Mode: "off", State: "off"}
+// session lasts as long as one membership. It returns nil when ctx has ended, else why the membership has.
+func (n *Node) session(ctx context.Context, conn Conn) error {
+	ended := make(chan error, 1)
+	go func() {
+		defer close(ended)
+		ended <- n.hear(conn)
+	}()
+	err := n.speak(ctx, conn, ended)
+	conn.Close()
+	for range ended { // until the receiver has returned
+	}
+	return err
+}
+
+func (n *Node) start(now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.scrape.start(now)
+	if n.cfg.Dialect == Both {
+		n.log.Warn().Msg("dialect both: the newest opentrackers make phantom peers of the copy that they misread")
+	}
+}
+
+func (n *Node) joined(now time.Time, link Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	first := !n.link.Local.IsValid()
+	n.ident.moved(now, link.Local)
+	n.link, n.trouble = link, ""
+	n.sources = n.cfg.Nodes
+	if len(n.sources) == 0 {
+		n.sources = link.Subnets
+	}
+	n.log.Info().Stringer("group", n.cfg.Group).Str("interface", link.Name).
+		Stringer("address", link.Local).Stringer("id", n.ident.id).Msg("live sync joined the group")
+	if first && link.ReceiveBuffer < wantedBuffer {
+		n.log.Warn().Int("bytes", link.ReceiveBuffer).Int("wanted", wantedBuffer).
+			Msgf("the system grants a small receive buffer, bursts of other nodes may be lost: sysctl -w net.core.rmem_max=%d", wantedBuffer)
+	}
+}
+
+func (n *Node) lost(why error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.trouble != why.Error() {
+		n.trouble = why.Error()
+		n.log.Warn().Str("reason", n.trouble).Msg("live sync is cut off from the group until the interface is back; clients are served on")
+	}
+}
+
+// poke wakes the sender.
+func (n *Node) poke() {
+	select {
+	case n.wake <- struct{}{}:
+	default: // it has been woken already
+	}
 }

@@ -1,6 +1,7 @@
 package livesync
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -43,7 +44,7 @@ type Dropped struct {
 	Group   uint64 // sent to another group
 	Address uint64 // records whose address no client can have
 	Double  uint64 // records that their sender also sent in the other dialect
-	Queue   uint64 // records of ours that found the queue full
+	Queue   uint64 // records of ours that gave way to newer ones in a full queue
 	Send    uint64 // packets of ours that the system refused to send
 	Better  uint64 // tell entries we knew better, beyond what is collected
 	Auth    uint64 // keyed mode only
@@ -62,4 +63,44 @@ type NodeStatus struct {
 	Repaired  uint64 // keyed mode only
 	Dialect   string // "seed", "modern", "both", "2010", or empty while nothing tells
 	Mode      string // "plain"
+}
+
+// Status returns what the node knows of itself and the others.
+func (n *Node) Status() Status {
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := Status{
+		ID:        n.ident.id,
+		Group:     n.cfg.Group,
+		Interface: n.cfg.Interface,
+		Mode:      "plain",
+		State:     n.scrape.state(now),
+		Trouble:   n.trouble,
+		Sent:      n.sent,
+		Received:  n.received,
+		Dropped:   n.dropped,
+	}
+	s.Dropped.Queue, s.Dropped.Better = n.queue.discarded(), n.scrape.better.lost
+	switch {
+	case n.cfg.Interface == "":
+		s.Mode, s.State, s.Trouble = "off", "off", ""
+	case n.trouble != "":
+		s.State = "down"
+	default:
+		s.Interface, s.Address = n.link.Name, n.link.Local
+	}
+	if with := n.ident.conflict(now); with.IsValid() {
+		s.Conflict = fmt.Sprintf("%s has our fixed id %s too", with, n.ident.id)
+	}
+	if n.scrape.withheld(now) {
+		s.Withheld = fmt.Sprintf("an opentracker of 2010 was heard from %s within the last hour", n.scrape.legacyAddress)
+	}
+	for _, o := range n.nodes.sorted(now) {
+		s.Nodes = append(s.Nodes, NodeStatus{
+			ID: o.id, Address: o.address, LastHeard: o.heard, Torrents: o.torrents,
+			Packets: o.packets, Records: o.records, Dialect: o.dialect(), Mode: "plain",
+		})
+	}
+	return s
 }

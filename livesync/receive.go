@@ -1,0 +1,169 @@
+package livesync
+
+import (
+	"net/netip"
+	"time"
+
+	"starling/wire"
+)
+
+// hear receives until the membership is over, and returns why it is.
+func (n *Node) hear(conn Conn) error {
+	b := make([]byte, wire.MaxPacket+1) // a longer datagram is cut to a length that is too long
+	for {
+		k, from, to, err := conn.Read(b)
+		if err != nil {
+			return err
+		}
+		n.receive(time.Now(), from, to, b[:k])
+	}
+}
+
+// receive takes in one datagram. Whatever is wrong with it is counted and never
+// answered, the cheapest checks coming first. Records are applied by the caller's
+// goroutine and go no further: there is no way from here to [Node.Offer].
+func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
+	p, sender := n.admit(now, from, to, b)
+	if sender == nil || p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6 {
+		return
+	}
+	copies := p.Kind == wire.KindLive6 && sender.double(now)
+	var applied, four, skipped, invalid uint64
+	for i := range p.Len() {
+		r := p.Record(i)
+		is4 := r.Peer.Is4()
+		if is4 {
+			four++
+		}
+		switch {
+		case !r.Peer.Valid():
+			invalid++
+		case copies && is4:
+			skipped++
+		default:
+			n.cfg.Apply(now, r)
+			applied++
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.received.Records += applied
+	n.dropped.Address += invalid
+	n.dropped.Double += skipped
+	sender.records += uint64(p.Len())
+	if four > 0 {
+		n.speaks(now, sender, p.Kind == wire.KindLive6)
+	}
+}
+
+// admit checks a datagram, deals with it unless it carries records, and returns
+// it with its sender's entry; the entry is nil when the datagram is dropped.
+func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) (wire.Packet, *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case to != n.cfg.Group.Addr():
+		n.dropped.Group++
+		return wire.Packet{}, nil
+	case n.ident.own(now, from):
+		n.dropped.OwnID++
+		return wire.Packet{}, nil
+	case !n.listensTo(from.Addr()):
+		n.dropped.Source++
+		return wire.Packet{}, nil
+	}
+	p, err := wire.ParsePacket(b)
+	switch {
+	case err == wire.ErrLong:
+		n.dropped.Long++
+		return p, nil
+	case err == wire.ErrType:
+		n.dropped.Type++
+		return p, nil
+	case err != nil:
+		n.dropped.Short++
+		return p, nil
+	case p.From == n.ident.id:
+		n.dropped.OwnID++
+		n.clash(now, from)
+		return p, nil
+	}
+	sender := n.nodes.heard(now, p.From, from)
+	n.received.Packets++
+	n.control(now, sender, &p)
+	return p, sender
+}
+
+// listensTo reports whether packets from a are taken. The caller holds n.mu.
+func (n *Node) listensTo(a netip.Addr) bool {
+	for _, p := range n.sources {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// speaks notes how a node writes IPv4 peers, and names it when that is not our way. The caller holds n.mu.
+func (n *Node) speaks(now time.Time, sender *node, mapped bool) {
+	sender.speaks(now, mapped)
+	if sender.strange(now, n.cfg.Dialect) {
+		n.log.Warn().Stringer("node", sender.id).Stringer("address", sender.address).
+			Str("its", sender.dialect()).Stringer("ours", n.cfg.Dialect).
+			Msg("a node speaks another livesync dialect")
+	}
+}
+
+// control deals with the packets that carry no records. The caller holds n.mu.
+func (n *Node) control(now time.Time, sender *node, p *wire.Packet) {
+	switch p.Kind {
+	case wire.KindEmpty:
+		n.hearLegacy(now, sender)
+	case wire.KindBeacon:
+		n.received.Beacons++
+		sender.torrents = p.Torrents
+		n.scrape.beacon(now, p.From, p.Torrents)
+	case wire.KindInquire:
+		n.received.Inquiries++
+		if p.Target == n.ident.id {
+			n.scrape.inquired(now)
+		}
+	case wire.KindTell:
+		n.received.Tells++
+		n.scrape.told(now, n.ident.id, p)
+	default:
+		return
+	}
+	n.poke() // the sender's next deadline may have changed
+}
+
+// hearLegacy notes the sign of life of an opentracker of 2010. The caller holds n.mu.
+func (n *Node) hearLegacy(now time.Time, sender *node) {
+	if sender.empty.IsZero() || !n.scrape.withheld(now) && n.cfg.ScrapeSync == Auto {
+		n.log.Warn().Stringer("node", sender.id).Stringer("address", sender.address).Stringer("scrape_sync", n.cfg.ScrapeSync).
+			Msg("an opentracker of 2010, which hangs on the first tell it hears; with scrape sync auto no tell is sent while it is heard and for an hour after")
+	}
+	sender.empty = now
+	n.scrape.hearLegacy(now, sender.address)
+}
+
+// clash deals with our own id in a packet that is not ours. The caller holds n.mu.
+func (n *Node) clash(now time.Time, from netip.AddrPort) {
+	c := n.ident.heard(now, from, n.rng, n.nodes.known)
+	switch {
+	case c.id != c.old:
+		n.log.Warn().Stringer("old_id", c.old).Stringer("new_id", c.id).Stringer("other", from).Stringer("we", n.ident.local).
+			Msg("another node has our id: we take a new one")
+		if n.cfg.SaveID != nil {
+			if err := n.cfg.SaveID(c.id); err != nil {
+				n.log.Error().Err(err).Msg("the new id could not be kept, the next start takes the old one")
+			}
+		}
+	case c.log && n.ident.fixed:
+		n.log.Error().Stringer("id", c.id).Stringer("other", from).Stringer("we", n.ident.local).
+			Msg("another node has our id, and ours is fixed: the two ignore each other, give one of them another id")
+	case c.log:
+		n.log.Warn().Stringer("id", c.id).Stringer("other", from).Stringer("we", n.ident.local).
+			Msg("another node has our new id as well: somebody may be forging it, it stays for now")
+	}
+}
