@@ -86,7 +86,8 @@ func TestConnIDBinding(t *testing.T) {
 	}
 }
 
-// A goroutine whose clock reading is a little older than the rotation of another still works with the new secrets.
+// A goroutine whose clock reading is a little older than the rotation of another still works with
+// the new secrets.
 func TestConnIDTimeBackwards(t *testing.T) {
 	var scratch connScratch
 	ids := newConnIDs(testStart)
@@ -101,7 +102,8 @@ func TestConnIDTimeBackwards(t *testing.T) {
 	}
 }
 
-// Goroutines that see a period end together rotate once: rotating twice would kill the ids of the period before.
+// Goroutines that see a period end together rotate once: rotating twice would kill the ids of the
+// period before.
 func TestConnIDConcurrentRotation(t *testing.T) {
 	ids := newConnIDs(testStart)
 	now := testStart

@@ -24,14 +24,16 @@ type HTTPConfig struct {
 //	                       +-> read on, until 10 s after the connection was made or answered last
 //
 // One HTTP may serve several listeners; the bound on connections is for all of them.
+// No panic is caught: it would be a fault of the program, perhaps with a lock
+// held, and such a tracker has to end loudly rather than answer on.
 type HTTP struct {
 	tracker        *Tracker
 	sources        sources
-	maxConnections int64
+	maxConnections int64     // at once
 	exchanges      sync.Pool // of *exchange
 
 	connections atomic.Int64  // open now
-	accepted    atomic.Uint64 // ever
+	accepted    atomic.Uint64 // ever, refused ones too
 	tallies     [64]tally     // connections take turns, so that few busy ones share one
 }
 
@@ -42,17 +44,34 @@ var httpRefusals = []refusal{
 
 // The bounds of the server.
 const (
-	maxHTTPConnections = 16384                  // open at once; an idle one takes about 8 kB
-	headTimeout        = 10 * time.Second       // for a whole head, from the connection's start or its last answer; and for an answer to be taken
-	drainTime          = 100 * time.Millisecond // at the end, for requests that are on their way through this machine
-	maxAcceptPause     = time.Second
+	maxHTTPConnections = 16384 // at once; an idle one takes about 8 kB
+
+	// headTimeout is the time for a whole head, from the start of the connection or
+	// its last answer on, and for an answer to be taken.
+	headTimeout = 10 * time.Second
+
+	// drainTime is how long, at the end, a request that is on its way through this machine is waited for.
+	drainTime = 100 * time.Millisecond
+
+	// maxAcceptPause is the longest wait after the system failed to hand over a connection.
+	maxAcceptPause = time.Second
 )
 
 // NewHTTP returns a server for t. It starts nothing.
 func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
-	s := &HTTP{tracker: t, sources: sources{cfg.TrustedProxies}, maxConnections: maxHTTPConnections}
+	s := &HTTP{tracker: t, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
 	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
 	return s
+}
+
+// connectionBound leaves an eighth of the file descriptors this process may
+// have to everything else in it, where that is less than the usual bound.
+func connectionBound() int64 {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return maxHTTPConnections
+	}
+	return int64(min(maxHTTPConnections, files.Cur-files.Cur/8))
 }
 
 // Counts returns what the server has done on all its listeners.
@@ -79,7 +98,8 @@ func ListenHTTP(addr string) (net.Listener, error) {
 	return lc.Listen(context.Background(), listenNetwork("tcp", addr), addr)
 }
 
-// deferAccept is for how many seconds the system keeps a connection that brought nothing yet. The server's own time begins after it.
+// deferAccept is for how many seconds the system keeps a connection that brought
+// nothing yet. The server's own time begins after it, so that a silent client is cut 11 s after it connected.
 const deferAccept = 1
 
 // Serve answers the connections of ln, which comes from [ListenHTTP], until ctx
@@ -133,6 +153,7 @@ func (l *httpListener) start(conn net.Conn) {
 		conn.Close()
 		return
 	}
+	tally.connects.Add(1)
 	conn.SetDeadline(time.Now().Add(headTimeout))
 	l.mu.Lock()
 	l.open[conn] = struct{}{}

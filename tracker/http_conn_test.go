@@ -238,7 +238,7 @@ func TestHTTPLongHead(t *testing.T) {
 	})
 }
 
-// A client that stops sending after its request still gets its answer.
+// A client that goes away in the middle of its request leaves nothing behind.
 func TestHTTPHalfRequestThenGone(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		c := b.dial()
@@ -292,7 +292,7 @@ func TestHTTPConnectionBound(t *testing.T) {
 			b.cutAfter(b.dial(), 0)
 		}
 		synctest.Wait()
-		if b.Connections() != 3 || b.Counts().Refused["connections"] != 2 {
+		if b.Connections() != 3 || b.Counts().Connects != 3 || b.Counts().Refused["connections"] != 2 {
 			b.Errorf("%d connections, counts %+v", b.Connections(), b.Counts())
 		}
 		open[0].Close()

@@ -135,7 +135,8 @@ func (x *exchange) handleScrape(r *wire.Request) {
 	x.body = wire.AppendScrape(x.body, x.files)
 }
 
-// refuseParameter writes a failure reason to the body. Its status is 200: clients show a reason, but not one that comes with an error.
+// refuseParameter writes a failure reason to the body. Its status is 200: clients show a reason,
+// but not one that comes with an error.
 func (x *exchange) refuseParameter(reason string) {
 	x.tally.refuse(refuseParameter)
 	x.body = wire.AppendFailure(x.body, reason)

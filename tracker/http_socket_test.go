@@ -144,7 +144,8 @@ func TestListenFamilies(t *testing.T) {
 	}
 }
 
-// BenchmarkHTTPLoopback is one announce over a kept connection, there and back, server and client on one machine.
+// BenchmarkHTTPLoopback is one announce over a kept connection, there and back, server and client
+// on one machine.
 func BenchmarkHTTPLoopback(b *testing.B) {
 	s, where := startHTTP(b, "127.0.0.1:0")
 	fill(s.tracker, wire.InfoHash{1}, 50, true, false)

@@ -32,7 +32,8 @@ func get(target string, header ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: tracker\r\n" + strings.Join(header, "") + "\r\n"
 }
 
-// announceTarget returns the target of an announce for the torrent that begins with n, as parameters in pairs change it; an empty value takes one away.
+// announceTarget returns the target of an announce for the torrent that begins with n, as
+// parameters in pairs change it; an empty value takes one away.
 func announceTarget(n byte, pairs ...string) string {
 	v := url.Values{"info_hash": {string(append([]byte{n}, make([]byte, 19)...))}, "port": {"6881"}, "left": {"1"}}
 	for i := 0; i < len(pairs); i += 2 {

@@ -53,7 +53,8 @@ func (s *sources) client(from netip.Addr, forwardedFor []byte) (client netip.Add
 	return client, true
 }
 
-// maxForwarded is the longest element of X-Forwarded-For that can be an address: one of IPv6 with a zone, brackets and a port.
+// maxForwarded is the longest element of X-Forwarded-For that can be an address: one of IPv6 with
+// a zone, brackets and a port.
 const maxForwarded = 80
 
 // parseForwarded reads an element of X-Forwarded-For as proxies write it:

@@ -63,7 +63,8 @@ func TestMayNameIP(t *testing.T) {
 	}
 }
 
-// Whatever an untrusted connection says of itself, its own address counts; and no header makes the walk fail worse than by refusing.
+// Whatever an untrusted connection says of itself, its own address counts; and no header makes the
+// walk fail worse than by refusing.
 func FuzzClient(f *testing.F) {
 	f.Add([]byte("192.0.2.1, 10.1.0.1"))
 	f.Add([]byte("[2001:db8::1]:80,"))

@@ -4,8 +4,9 @@ import "sync/atomic"
 
 // ServerCounts is what an announce server has done since it was made.
 type ServerCounts struct {
-	Announces uint64            // answered with peers
-	Scrapes   uint64            // answered with counts, however many torrents were asked for
+	Connects  uint64            // connect requests answered over UDP, connections accepted over HTTP
+	Announces uint64            // carried out and answered
+	Scrapes   uint64            // answered, however many torrents were asked for
 	Refused   map[string]uint64 // by reason; every reason the server has is in it
 }
 
@@ -39,15 +40,16 @@ var refusalNames = [refusals]string{
 // A tally is counted by one goroutine, or by the few that share it, and read by
 // any. A server has as many as it needs for no two busy cores to write to one cache line.
 type tally struct {
-	announces, scrapes atomic.Uint64
-	refused            [refusals]atomic.Uint64
-	_                  [128]byte // the next tally is on other lines, also where the processor fetches two
+	connects, announces, scrapes atomic.Uint64
+	refused                      [refusals]atomic.Uint64
+	_                            [128]byte // the next tally is on other lines, also where the processor fetches two
 }
 
 func (t *tally) refuse(r refusal) { t.refused[r].Add(1) }
 
 // add adds a tally to the counts, of the refusals those from first to last.
 func (c *ServerCounts) add(t *tally, reasons []refusal) {
+	c.Connects += t.connects.Load()
 	c.Announces += t.announces.Load()
 	c.Scrapes += t.scrapes.Load()
 	for _, r := range reasons {

@@ -70,15 +70,22 @@ func (s *UDP) newWorker() *udpWorker {
 // network carries beyond its usual 1500 bytes. What is longer than the buffer is refused.
 const maxUDPRequest = 2048
 
-// receivePause is how long a reader waits after the system failed to hand over a packet, so that a lasting fault does not spin.
+// receivePause is how long a reader waits after the system failed to hand over a packet, so that a
+// lasting fault does not spin.
 const receivePause = 10 * time.Millisecond
+
+// lastSend is how long the last answer may wait for room in the send buffer.
+const lastSend = time.Second
 
 // Serve answers what arrives on conn, which comes from [ListenUDP], one packet
 // after the other and without an allocation, until ctx ends. The packet in hand
 // is then answered, conn is closed and the result is nil. Any other end is an error.
 func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() {
+		conn.SetReadDeadline(time.Unix(1, 0))
+		conn.SetWriteDeadline(time.Now().Add(lastSend))
+	})()
 	w := s.newWorker()
 	var (
 		in  [maxUDPRequest + 1]byte

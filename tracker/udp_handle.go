@@ -40,6 +40,7 @@ func (w *udpWorker) handle(now time.Time, from netip.Addr, packet, dst []byte) [
 			w.tally.refuse(refuseProtocol)
 			return dst
 		}
+		w.tally.connects.Add(1)
 		return wire.AppendUDPConnectReply(dst, h.TransactionID, w.ids.make(now, from, &w.scratch))
 	case !w.ids.valid(now, from, h.ConnectionID, &w.scratch):
 		w.tally.refuse(refuseConnectionID)

@@ -30,7 +30,8 @@ func startUDP(t *testing.T, addr string) (s *UDP, port uint16) {
 	return s, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 }
 
-// exchangeUDP sends a packet from an unconnected socket, which takes answers from anywhere, and returns the answer and where it came from.
+// exchangeUDP sends a packet from an unconnected socket, which takes answers from anywhere, and
+// returns the answer and where it came from.
 func exchangeUDP(t *testing.T, client *net.UDPConn, to netip.AddrPort, packet []byte) (wire.UDPReply, netip.AddrPort) {
 	t.Helper()
 	if _, err := client.WriteToUDPAddrPort(packet, to); err != nil {

@@ -87,8 +87,8 @@ func TestUDPConnectThenAnnounce(t *testing.T) {
 			t.Errorf("answer %+v", r)
 		}
 	}
-	if c := w.Counts(); c.Announces != 2 {
-		t.Errorf("%d announces counted", c.Announces)
+	if c := w.Counts(); c.Connects != 4 || c.Announces != 2 {
+		t.Errorf("counts %+v", c)
 	}
 }
 
