@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Bounds of the admin address. A profile takes as long as it is asked to, so an answer may.
+const (
+	adminConnections = 256
+	adminHeader      = 5 * time.Second
+	adminAnswer      = 75 * time.Second
+	adminIdle        = time.Minute
+	adminHeaderBytes = 8 << 10
+	adminDrain       = 2 * time.Second // for requests in hand at the end
+)
+
+// listenAdmin binds the admin address, without multipath TCP, which port rules of the system's sandboxes do not see.
+func listenAdmin(addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(ln, adminConnections), nil
+}
+
+// serveAdmin answers on the admin address until ctx ends.
+func (n *node) serveAdmin(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           checkHost(n.adminMux()),
+		ReadHeaderTimeout: adminHeader,
+		ReadTimeout:       adminHeader,
+		WriteTimeout:      adminAnswer,
+		IdleTimeout:       adminIdle,
+		MaxHeaderBytes:    adminHeaderBytes,
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminDrain)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(n.admin)
+	if stop() {
+		return err // not our doing
+	}
+	<-stopped
+	return nil
+}
+
+// adminMux returns the paths of the admin address. It is a mux of our own: the
+// default one holds whatever any imported package has put there. Profiles show what the process
+// does and cost it time, so they are for this host only.
+func (n *node) adminMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", n.serveHealth)
+	mux.HandleFunc("GET /readyz", n.serveReady)
+	mux.HandleFunc("GET /metrics", n.serveMetrics)
+	mux.HandleFunc("GET /api/v1/status", n.serveStatus)
+	mux.HandleFunc("GET /{$}", n.serveIndex)
+	if isLoopback(n.admin.Addr()) {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+// isLoopback reports whether only this host can reach an address.
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// checkHost refuses requests whose Host is a name other than localhost. A page
+// from the web can make a browser send requests here under a name that it has
+// pointed at this address (DNS rebinding), and would read the answers; it
+// cannot under an IP address.
+func checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !hostAllowed(r.Host) {
+			http.Error(w, "the Host header must be an IP address or localhost", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostAllowed reports whether a Host header, with or without a port, is an IP address or localhost.
+func hostAllowed(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		host = host[1 : len(host)-1]
+	}
+	if host == "localhost" {
+		return true
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// serveHealth says whether this node should be sent requests: not while it drains.
+func (n *node) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	if n.phase.Load() == phaseDraining {
+		serveWord(w, http.StatusServiceUnavailable, phaseNames[phaseDraining])
+		return
+	}
+	serveWord(w, http.StatusOK, "ok")
+}
+
+// serveReady says whether this node serves.
+func (n *node) serveReady(w http.ResponseWriter, _ *http.Request) {
+	phase, code := n.phase.Load(), http.StatusServiceUnavailable
+	if phase == phaseReady {
+		code = http.StatusOK
+	}
+	serveWord(w, code, phaseNames[phase])
+}
+
+func serveWord(w http.ResponseWriter, code int, word string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, word)
+}
+
+func (n *node) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, n.status(time.Now()))
+}
+
+// writeJSON writes v on one line. An error means that the reader has gone.
+func writeJSON(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
+func (n *node) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Write(n.metrics(time.Now()))
+}
+
+var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>starling {{.TrackerID}}</title>
+<h1>starling {{.TrackerID}}</h1>
+<p>Version {{.Version}}. Torrents: {{.Torrents}}; peers: {{.Peers.IPv4}} IPv4, {{.Peers.IPv6}} IPv6; other nodes heard: {{len .Nodes}}.
+<ul>
+<li><a href="/api/v1/status">status</a>, which <code>starling status</code> shows as a table
+<li><a href="/metrics">metrics</a> for Prometheus
+<li><a href="/healthz">health</a> and <a href="/readyz">readiness</a>
+<li><a href="/debug/pprof/">profiles</a>, on a loopback address
+</ul>
+`))
+
+func (n *node) serveIndex(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'")
+	indexPage.Execute(w, n.status(time.Now())) // an error means that the reader has gone
+}

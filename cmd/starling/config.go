@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"starling/livesync"
+	"starling/wire"
+)
+
+// config is everything `starling serve` can be told, checked.
+type config struct {
+	http, udp, admin []string // addresses to listen on; none: off
+	trustedProxies   []netip.Prefix
+
+	interval, minInterval, peerTimeout time.Duration
+	numWant, maxNumWant                int
+
+	iface        string // a name, an address, auto or none
+	group        netip.AddrPort
+	nodes        []netip.Prefix // none: the interface's own subnets
+	flush, renew time.Duration
+	dialect      livesync.Dialect
+
+	scrapeSync                       livesync.ScrapeSync
+	beaconInterval, firstBeaconDelay time.Duration
+	inquireThreshold                 int // percent
+
+	stateDir  string      // empty: nothing is kept
+	id        wire.NodeID // zero: from the state directory, or random
+	logLevel  zerolog.Level
+	logFormat string
+
+	given map[string]string // option name to the place that set it
+}
+
+// setting is what one source says about an option: the values as they were
+// written, and how a message names the place where they stand.
+type setting struct {
+	where  string
+	values []string
+}
+
+// A source answers for an option name with what it says about it, if it does.
+type source func(o *option) (setting, bool)
+
+// resolve makes a config of what the sources say, the first that knows an option winning
+// over the later ones, and the option's default over none. A list is replaced as a whole, never merged.
+// The error names the flag, variable or key at fault.
+func resolve(sources ...source) (*config, error) {
+	c := &config{given: make(map[string]string)}
+	opts := options(c)
+	for i := range opts {
+		o := &opts[i]
+		s, found := setting{}, false
+		for _, from := range sources {
+			if s, found = from(o); found {
+				c.given[o.name] = s.where
+				break
+			}
+		}
+		if !found {
+			if o.def == "" {
+				continue
+			}
+			s = setting{where: "default of " + o.name, values: []string{o.def}}
+		}
+		if err := o.apply(s); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.where, err)
+		}
+	}
+	return c, c.check()
+}
+
+// apply checks and stores the values of a setting.
+func (o *option) apply(s setting) error {
+	if !o.list && len(s.values) > 1 {
+		return fmt.Errorf("given %d times, takes one value", len(s.values))
+	}
+	for _, v := range s.values {
+		if v == "" {
+			return fmt.Errorf("the value is empty; leave it out for the default (%s)", o.defaultText())
+		}
+		if err := o.set(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check judges the settings together. Of two that contradict each other only
+// through a default, the default gives way.
+func (c *config) check() error {
+	for _, p := range []*[]string{&c.http, &c.udp, &c.admin} {
+		if len(*p) == 1 && (*p)[0] == off {
+			*p = nil
+		}
+	}
+	if c.minInterval > c.interval {
+		if _, set := c.given["min-interval"]; set {
+			return fmt.Errorf("%s: %s is longer than the interval, %s", c.where("min-interval"), short(c.minInterval), short(c.interval))
+		}
+		c.minInterval = c.interval
+	}
+	if c.numWant > c.maxNumWant {
+		if _, set := c.given["numwant"]; set {
+			return fmt.Errorf("%s: %d is more than max-numwant, %d", c.where("numwant"), c.numWant, c.maxNumWant)
+		}
+		c.numWant = c.maxNumWant
+	}
+	return nil
+}
+
+// where names the place that set an option: --http, STARLING_HTTP, FILE: key http. It is the flag when nothing did.
+func (c *config) where(name string) string {
+	if place, ok := c.given[name]; ok {
+		return place
+	}
+	return "--" + name
+}
+
+// fromMap is the source made of settings the program chose: what `cluster` gives each of its trackers.
+func fromMap(settings map[string]setting) source {
+	return func(o *option) (setting, bool) { s, ok := settings[o.name]; return s, ok }
+}
+
+// splitList takes lists apart that were written with commas.
+func splitList(o *option, values []string) []string {
+	if !o.list {
+		return values
+	}
+	var parts []string
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			parts = append(parts, strings.TrimSpace(part))
+		}
+	}
+	return parts
+}

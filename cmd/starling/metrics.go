@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"starling/livesync"
+	"starling/tracker"
+)
+
+// exposition is text in the Prometheus exposition format, version 0.0.4. Names follow
+// its conventions: base units, the unit and then _total of a counter at the end.
+type exposition struct {
+	b    strings.Builder
+	name string // of the family that samples are added to
+}
+
+// gauge begins a family of values that go up and down.
+func (e *exposition) gauge(name, help string) { e.family(name, "gauge", help) }
+
+// counter begins a family of values that only grow.
+func (e *exposition) counter(name, help string) { e.family(name, "counter", help) }
+
+func (e *exposition) family(name, kind, help string) {
+	e.name = "starling_" + name
+	fmt.Fprintf(&e.b, "# HELP %s %s\n# TYPE %s %s\n", e.name, help, e.name, kind)
+}
+
+// sample adds a value to the family. labels are names and values in turn; no
+// value of ours needs escaping beyond that of %q.
+func (e *exposition) sample(v float64, labels ...string) {
+	e.b.WriteString(e.name)
+	for i := 0; i < len(labels); i += 2 {
+		open := ","
+		if i == 0 {
+			open = "{"
+		}
+		fmt.Fprintf(&e.b, "%s%s=%q", open, labels[i], labels[i+1])
+	}
+	if len(labels) > 0 {
+		e.b.WriteByte('}')
+	}
+	e.b.WriteString(" " + strconv.FormatFloat(v, 'f', -1, 64) + "\n")
+}
+
+// metrics returns the page that Prometheus scrapes.
+func (n *node) metrics(now time.Time) []byte {
+	e := new(exposition)
+	s := n.livesync.Status()
+	e.process(n, s.ID.String())
+	e.store(n.tracker.Stats())
+	e.gauge("http_connections", "HTTP announce connections that are open.")
+	e.sample(float64(n.http.Connections()))
+	e.servers(n.http.Counts(), n.udp.Counts())
+	e.livesync(s)
+	e.nodes(s.Nodes, now)
+	return []byte(e.b.String())
+}
+
+func (e *exposition) process(n *node, id string) {
+	e.gauge("build_info", "Always 1; the labels tell the build and the id of this node.")
+	e.sample(1, "version", version(), "go", runtime.Version(), "tracker_id", id)
+	e.gauge("start_time_seconds", "When this node started, in seconds since 1970.")
+	e.sample(float64(n.started.UnixMilli()) / 1000)
+	e.gauge("ready", "1 while this node serves, 0 while it starts or drains.")
+	ready := 0.0
+	if n.phase.Load() == phaseReady {
+		ready = 1
+	}
+	e.sample(ready)
+	e.gauge("goroutines", "Goroutines that exist; one for each open HTTP connection and a few more.")
+	e.sample(float64(runtime.NumGoroutine()))
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	e.gauge("memory_heap_bytes", "Memory in use by swarms and everything else that is allocated.")
+	e.sample(float64(mem.HeapAlloc))
+	e.gauge("memory_system_bytes", "Memory taken from the system.")
+	e.sample(float64(mem.Sys))
+}
+
+func (e *exposition) store(s tracker.Stats) {
+	e.gauge("torrents", "Torrents known here.")
+	e.sample(float64(s.Torrents))
+	e.gauge("peers", "Peers in all swarms; a client with both families counts in each.")
+	e.sample(float64(s.Peers4), "family", "ipv4")
+	e.sample(float64(s.Peers6), "family", "ipv6")
+	e.gauge("seeders", "Peers that have the whole torrent.")
+	e.sample(float64(s.Seeders))
+	e.gauge("leechers", "Peers that do not, partial seeds included.")
+	e.sample(float64(s.Leechers))
+	e.gauge("partial_seeds", "Leechers that want no more (BEP 21).")
+	e.sample(float64(s.Partial))
+	e.gauge("store_bytes", "Memory of the swarms.")
+	e.sample(float64(s.Bytes))
+	e.counter("completions_total", "Completed downloads, announced here or told by other nodes.")
+	e.sample(float64(s.Completed))
+	e.counter("expired_peers_total", "Peers forgotten because they were silent for the peer timeout.")
+	e.sample(float64(s.Expired))
+	e.counter("refused_peers_total", "Peers not stored because the store was full.")
+	e.sample(float64(s.Refused))
+}
+
+func (e *exposition) servers(http, udp tracker.ServerCounts) {
+	e.counter("announces_total", "Announces answered with peers.")
+	e.sample(float64(http.Announces), "protocol", "http")
+	e.sample(float64(udp.Announces), "protocol", "udp")
+	e.counter("scrapes_total", "Scrapes answered.")
+	e.sample(float64(http.Scrapes), "protocol", "http")
+	e.sample(float64(udp.Scrapes), "protocol", "udp")
+	e.counter("refusals_total", "Requests that were refused or not heard out, by reason.")
+	for _, reason := range slices.Sorted(maps.Keys(http.Refused)) {
+		e.sample(float64(http.Refused[reason]), "protocol", "http", "reason", reason)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(udp.Refused)) {
+		e.sample(float64(udp.Refused[reason]), "protocol", "udp", "reason", reason)
+	}
+}
+
+func (e *exposition) livesync(s livesync.Status) {
+	e.gauge("livesync_joined", "1 while the group is joined on an interface.")
+	joined := 0.0
+	if s.Mode != "off" && s.Trouble == "" {
+		joined = 1
+	}
+	e.sample(joined, "interface", s.Interface, "group", s.Group.String())
+	traffic := []struct {
+		name, help     string
+		sent, received uint64
+	}{
+		{"packets", "Livesync packets of every kind.", s.Sent.Packets, s.Received.Packets},
+		{"records", "Peers told to other nodes or by them.", s.Sent.Records, s.Received.Records},
+		{"beacons", "Packets that tell how many torrents a node has.", s.Sent.Beacons, s.Received.Beacons},
+		{"inquiries", "Packets that ask a node for its downloaded counts.", s.Sent.Inquiries, s.Received.Inquiries},
+		{"tells", "Packets of downloaded counts.", s.Sent.Tells, s.Received.Tells},
+	}
+	for _, t := range traffic {
+		e.counter("livesync_"+t.name+"_total", t.help)
+		e.sample(float64(t.sent), "direction", "sent")
+		e.sample(float64(t.received), "direction", "received")
+	}
+	e.counter("livesync_dropped_total", "What livesync threw away, by reason.")
+	for _, d := range droppedStatusOf(s.Dropped).list() {
+		e.sample(float64(d.count), "reason", d.reason)
+	}
+}
+
+func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time) {
+	e.gauge("nodes", "Other nodes heard.")
+	e.sample(float64(len(nodes)))
+	e.gauge("node_silence_seconds", "How long ago another node was last heard.")
+	for _, o := range nodes {
+		e.sample(seconds(now.Sub(o.LastHeard)), "node", o.ID.String(), "address", o.Address.String())
+	}
+	e.gauge("node_torrents", "Torrents of another node, by its last beacon.")
+	for _, o := range nodes {
+		e.sample(float64(o.Torrents), "node", o.ID.String())
+	}
+	e.counter("node_packets_total", "Packets heard from another node.")
+	for _, o := range nodes {
+		e.sample(float64(o.Packets), "node", o.ID.String())
+	}
+	e.counter("node_records_total", "Records heard from another node.")
+	for _, o := range nodes {
+		e.sample(float64(o.Records), "node", o.ID.String())
+	}
+}

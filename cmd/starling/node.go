@@ -1,0 +1,222 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"starling/livesync"
+	"starling/tracker"
+	"starling/wire"
+)
+
+// node is one tracker with everything in front of it and beside it:
+//
+//	clients --> http, udp --> tracker --OnChange--> livesync --> other nodes
+//	                             ^------Apply----------'  <-----
+//	operator -> admin, which looks at all of them
+//
+// newNode binds every socket, so that what cannot work is known before
+// anything is served; run serves until its context ends.
+type node struct {
+	cfg     *config
+	log     zerolog.Logger
+	started time.Time
+
+	tracker  *tracker.Tracker
+	http     *tracker.HTTP
+	udp      *tracker.UDP
+	livesync *livesync.Node
+
+	httpListeners []net.Listener
+	udpConns      []*net.UDPConn
+	admin         net.Listener  // nil: off
+	group         livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
+
+	phase atomic.Int32
+}
+
+// The phases of a node's life.
+const (
+	phaseStarting = iota
+	phaseReady
+	phaseDraining
+)
+
+var phaseNames = [...]string{"starting", "ready", "draining"}
+
+// newNode returns a node whose sockets are bound. The error is one a user can mend: it names the flag and the value.
+func newNode(cfg *config, log zerolog.Logger) (*node, error) {
+	iface, warning, err := livesync.FindInterface(cfg.iface)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.where("livesync-interface"), err)
+	}
+	who, err := findIdentity(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
+	}
+	n := &node{cfg: cfg, log: log, started: time.Now()}
+	err = n.listen()
+	if err == nil {
+		err = n.joinGroup(iface)
+	}
+	if err != nil {
+		n.close()
+		return nil, err
+	}
+	if warning != "" {
+		log.Warn().Msg(warning)
+	}
+	n.assemble(who, iface)
+	return n, nil
+}
+
+// listen binds the sockets of the servers and of the admin address.
+func (n *node) listen() error {
+	for _, addr := range n.cfg.http {
+		ln, err := tracker.ListenHTTP(addr)
+		if err != nil {
+			return n.inUse("http", err)
+		}
+		n.httpListeners = append(n.httpListeners, ln)
+	}
+	for _, addr := range n.cfg.udp {
+		conn, err := tracker.ListenUDP(addr)
+		if err != nil {
+			return n.inUse("udp", err)
+		}
+		n.udpConns = append(n.udpConns, conn)
+	}
+	if len(n.cfg.admin) > 0 {
+		ln, err := listenAdmin(n.cfg.admin[0])
+		if err != nil {
+			return n.inUse("admin", err)
+		}
+		n.admin = ln
+	}
+	return nil
+}
+
+// inUse names the flag whose address could not be had.
+func (n *node) inUse(flag string, err error) error {
+	return fmt.Errorf("%s: %w (is another tracker running? choose another address)", n.cfg.where(flag), err)
+}
+
+// close gives the sockets back.
+func (n *node) close() {
+	for _, ln := range n.httpListeners {
+		ln.Close()
+	}
+	for _, conn := range n.udpConns {
+		conn.Close()
+	}
+	if n.admin != nil {
+		n.admin.Close()
+	}
+	if n.group != nil {
+		n.group.Close()
+	}
+}
+
+// joinGroup joins the multicast group before anything is served, so that the node misses
+// nothing another tells from then on. An interface that is down or has no
+// address yet is no error: livesync joins when it can.
+func (n *node) joinGroup(iface string) error {
+	if iface == "" {
+		return nil
+	}
+	conn, err := livesync.Listen(n.cfg.group, iface)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return n.inUse("livesync-group", err)
+	}
+	if err == nil {
+		n.group = conn
+	}
+	return nil
+}
+
+// rejoin is livesync's way to the network: the membership from before the start, then new ones. It is
+// called by one goroutine.
+func (n *node) rejoin(group netip.AddrPort, iface string) (livesync.Conn, error) {
+	if conn := n.group; conn != nil {
+		n.group = nil
+		return conn, nil
+	}
+	return livesync.Listen(group, iface)
+}
+
+// assemble makes the parts and ties them together with function values.
+func (n *node) assemble(who *identity, iface string) {
+	cfg := n.cfg
+	store := tracker.Config{
+		Interval: cfg.interval, MinInterval: cfg.minInterval, PeerTimeout: cfg.peerTimeout, Renew: cfg.renew,
+		NumWant: cfg.numWant, MaxNumWant: cfg.maxNumWant,
+	}
+	if iface != "" {
+		// The tracker is made first; nothing is announced before livesync is there.
+		store.OnChange = func(r wire.Record) { n.livesync.Offer(r) }
+	}
+	n.tracker = tracker.New(store, n.started)
+	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: cfg.trustedProxies})
+	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: cfg.trustedProxies})
+	n.livesync = livesync.New(livesync.Config{
+		ID: who.id, FixedID: who.fixed, SaveID: who.save,
+		Group: cfg.group, Interface: iface, Nodes: cfg.nodes,
+		Flush: cfg.flush, Dialect: cfg.dialect, ScrapeSync: cfg.scrapeSync,
+		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
+		Apply: n.tracker.Apply, Learn: n.tracker.Learn, Lookup: n.tracker.Lookup,
+		Tells: n.tracker.Tells, Torrents: n.tracker.Torrents,
+		Listen: n.rejoin,
+		Log:    n.log,
+	})
+}
+
+// run serves until ctx ends or a part fails, and then ends in the order in which
+// nothing is lost: the servers stop accepting and answer what is in hand; only then
+// does livesync flush its last batch, which holds what they were told; the admin
+// address answers until everything else has ended. The result is nil when ctx ended.
+func (n *node) run(ctx context.Context) error {
+	servers := newGroup(ctx)
+	rest := newGroup(context.WithoutCancel(ctx))
+	for _, ln := range n.httpListeners {
+		servers.start("http", func(ctx context.Context) error { return n.http.Serve(ctx, ln) })
+	}
+	for _, conn := range n.udpConns {
+		servers.start("udp", func(ctx context.Context) error { return n.udp.Serve(ctx, conn) })
+	}
+	rest.start("expiry", n.tracker.Run)
+	rest.start("livesync", n.livesync.Run)
+	if n.admin != nil {
+		rest.start("admin", n.serveAdmin)
+	}
+	n.phase.Store(phaseReady)
+	n.logStart()
+
+	select {
+	case <-servers.done():
+	case <-rest.done():
+	}
+	n.phase.Store(phaseDraining)
+	n.log.Info().Msg("draining: no new requests, answering those in hand")
+	err := servers.end()
+	err = cmp.Or(err, rest.end())
+	n.log.Info().Err(err).Dur("uptime", time.Since(n.started)).Msg("ended")
+	return err
+}
+
+// logStart says what is served where.
+func (n *node) logStart() {
+	s := n.status(time.Now())
+	n.log.Info().Str("version", s.Version).Str("tracker_id", s.TrackerID).
+		Strs("http", s.Listen.HTTP).Strs("udp", s.Listen.UDP).Str("admin", s.Listen.Admin).
+		Str("livesync_interface", s.Livesync.Interface).Str("livesync_group", s.Livesync.Group).
+		Msg("serving")
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"starling/livesync"
+	"starling/wire"
+)
+
+// option is one setting of `starling serve`. The flag, its environment
+// variable, the key of the configuration file, the entry in --help, the words
+// of shell completion and the row of the README's table all come from it, so
+// that none of them can know a setting the others do not.
+type option struct {
+	name    string             // of the flag and of the key
+	value   string             // what a value looks like, as --help shows it
+	list    bool               // may be given more than once; an array in the file
+	number  bool               // may stand in the file as a bare number
+	def     string             // taken when nothing sets the option, as an operator would write it; may be empty
+	defText string             // what happens without a value, where def cannot say it
+	group   string             // the heading in --help
+	usage   string             // one or two sentences, without the default
+	choices []string           // every value there is, where they can be counted
+	set     func(string) error // checks one value and stores it in the config
+}
+
+// The headings under which --help and the README list the options.
+const (
+	groupListen   = "Where it listens"
+	groupClients  = "What clients are told"
+	groupLivesync = "Live sync: telling the other nodes"
+	groupScrape   = "Scrape sync: downloaded counts for nodes that come later"
+	groupNode     = "This node"
+)
+
+// options returns every setting of serve, bound to c.
+func options(c *config) []option {
+	return slices.Concat(listenOptions(c), clientOptions(c), livesyncOptions(c), scrapeSyncOptions(c), nodeOptions(c))
+}
+
+func listenOptions(c *config) []option {
+	return []option{
+		{name: "http", value: "ADDR", list: true, def: ":6969", group: groupListen,
+			usage: "HTTP announce and scrape; `none` turns it off.", set: setListen(&c.http)},
+		{name: "udp", value: "ADDR", list: true, def: ":6969", group: groupListen,
+			usage: "UDP announce and scrape (BEP 15); `none` turns it off.", set: setListen(&c.udp)},
+		{name: "admin", value: "ADDR", def: "127.0.0.1:6970", group: groupListen,
+			usage: "Status, metrics, health and profiles; `none` turns it off. Profiles are served on a loopback address only.", set: setListen(&c.admin)},
+		{name: "trusted-proxy", value: "CIDR", list: true, defText: "none", group: groupListen,
+			usage: "Proxies whose X-Forwarded-For and ip= count.", set: setPrefix(&c.trustedProxies)},
+	}
+}
+
+func clientOptions(c *config) []option {
+	return []option{
+		{name: "interval", value: "D", def: "30m", group: groupClients,
+			usage: "How long clients are asked to wait between announces; each answer varies it by a tenth.", set: setDuration(&c.interval, time.Second, day)},
+		{name: "min-interval", value: "D", def: "15m", group: groupClients,
+			usage: "The shortest wait clients are allowed. When only --interval is given and is shorter, this follows it.", set: setDuration(&c.minInterval, time.Second, day)},
+		{name: "peer-timeout", value: "D", def: "45m", group: groupClients,
+			usage: "When a silent peer is forgotten.", set: setDuration(&c.peerTimeout, time.Second, 7*day)},
+		{name: "numwant", value: "N", number: true, def: "50", group: groupClients,
+			usage: "Peers in an answer when the client does not say.", set: setNumber(&c.numWant, 1, maxPeers)},
+		{name: "max-numwant", value: "N", number: true, def: "200", group: groupClients,
+			usage: "Peers in an answer at most. When only this is given and is below --numwant, --numwant follows it.", set: setNumber(&c.maxNumWant, 1, maxPeers)},
+	}
+}
+
+func livesyncOptions(c *config) []option {
+	return []option{
+		{name: "livesync-interface", value: "NAME, IP, auto or none", def: "auto", group: groupLivesync, choices: []string{"auto", "none"},
+			usage: "The interface on which the group is joined. `auto` takes the one with a private IPv4 address that has the default route, else the only one there is; without a clear choice live sync is off and a warning says which to name. One with a public address must be named.",
+			set:   setText(&c.iface)},
+		{name: "livesync-group", value: "ADDR", def: "224.0.42.5:9696", group: groupLivesync,
+			usage: "Multicast group and port. Real opentrackers are on 224.0.23.5:9696.", set: setGroup(&c.group)},
+		{name: "livesync-node", value: "CIDR or IP", list: true, defText: "the interface's own subnets", group: groupLivesync,
+			usage: "Sources that are listened to.", set: setSource(&c.nodes)},
+		{name: "livesync-flush", value: "D", def: "250ms", group: groupLivesync,
+			usage: "The longest a record waits for its packet to fill.", set: setDuration(&c.flush, time.Millisecond, time.Minute)},
+		{name: "livesync-renew", value: "D", def: "10m", group: groupLivesync,
+			usage: "A peer that returns sooner is not told again; its first completion and its stop always are.", set: setDuration(&c.renew, time.Second, day)},
+		{name: "livesync-dialect", value: "seed, modern or both", def: "seed", group: groupLivesync, choices: dialects,
+			usage: "How IPv4 peers are written: `seed` as documented, `modern` for the newest opentrackers, `both` for a segment with both.", set: setParsed(&c.dialect, livesync.ParseDialect)},
+	}
+}
+
+func scrapeSyncOptions(c *config) []option {
+	return []option{
+		{name: "scrape-sync", value: "auto, on or off", def: "auto", group: groupScrape, choices: scrapeSyncs,
+			usage: "Whether counts are told; `auto` withholds them while an opentracker of 2010 is heard, which hangs on the first.", set: setParsed(&c.scrapeSync, livesync.ParseScrapeSync)},
+		{name: "beacon-interval", value: "D", def: "60s", group: groupScrape,
+			usage: "How often this node says how many torrents it has; an inquiry waits twice as long.", set: setDuration(&c.beaconInterval, 10*time.Millisecond, day)},
+		{name: "first-beacon-delay", value: "D", def: "30m", group: groupScrape,
+			usage: "How long a node that has just started says nothing.", set: setDuration(&c.firstBeaconDelay, 0, day)},
+		{name: "inquire-threshold", value: "P", number: true, def: "25%", group: groupScrape,
+			usage: "How many more torrents than ours a beacon must report before we ask for its counts.", set: setPercent(&c.inquireThreshold, 10000)},
+	}
+}
+
+func nodeOptions(c *config) []option {
+	return []option{
+		{name: "state-dir", value: "DIR", defText: "none, and nothing is written", group: groupNode,
+			usage: "Where the tracker id is kept. Made when missing; its parent must exist.", set: setText(&c.stateDir)},
+		{name: "tracker-id", value: "HEX8", defText: "random, kept in --state-dir", group: groupNode,
+			usage: "The 4-byte id of this node, which no other node may have.", set: setParsed(&c.id, wire.ParseNodeID)},
+		{name: "log-level", value: "LEVEL", def: "info", group: groupNode, choices: logLevels,
+			usage: "Which messages are written: " + orList(logLevels) + ".", set: setParsed(&c.logLevel, parseLevel)},
+		{name: "log-format", value: "FORMAT", def: "auto", group: groupNode, choices: logFormats,
+			usage: "`console` for people, `json` for machines; `auto` is console on a terminal.", set: setChoice(&c.logFormat, logFormats)},
+	}
+}
+
+// orList returns words as a sentence has them: a, b or c.
+func orList(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// text returns the usage and whether the option may be repeated.
+func (o *option) text() string {
+	s := o.usage
+	if o.list {
+		s += " May be repeated."
+	}
+	return s
+}
+
+// defaultText returns the default as --help and the README show it.
+func (o *option) defaultText() string {
+	if o.defText != "" {
+		return o.defText
+	}
+	return o.def
+}
+
+// recorder takes the values of one flag as they were written. They are checked
+// later, together with those of the environment and the file.
+type recorder []string
+
+// Set implements flag.Value.
+func (r *recorder) Set(s string) error { *r = append(*r, s); return nil }
+
+// String implements flag.Value.
+func (r *recorder) String() string { return strings.Join(*r, ",") }
+
+// optionFlag is an option as a flag of the command line library. It takes any
+// value, as often as it is given, and records it.
+type optionFlag struct {
+	*cli.GenericFlag
+	placeholder string
+	choices     []string
+	where       string // how a message names the place its values come from
+}
+
+// String returns the flag's entry in --help.
+func (f *optionFlag) String() string {
+	return helpEntry("--"+f.Name+" "+f.placeholder, f.Usage, f.DefaultText)
+}
+
+// flags returns the options as flags.
+func flags(opts []option) []cli.Flag {
+	fs := make([]cli.Flag, len(opts))
+	for i := range opts {
+		o := &opts[i]
+		fs[i] = &optionFlag{
+			GenericFlag: &cli.GenericFlag{
+				Name:        o.name,
+				Category:    o.group,
+				Usage:       o.text(),
+				DefaultText: o.defaultText(),
+				Value:       new(recorder),
+			},
+			placeholder: o.value,
+			choices:     o.choices,
+			where:       "--" + o.name,
+		}
+	}
+	return fs
+}
+
+// fromFlags returns what the command line says, or the environment where
+// the command line is silent: [environment.fill] has put it there.
+func fromFlags(c *cli.Context) source {
+	return func(o *option) (setting, bool) {
+		f, ok := flagNamed(c.Command.Flags, o.name).(*optionFlag)
+		if !ok || !c.IsSet(o.name) {
+			return setting{}, false
+		}
+		return setting{f.where, splitList(o, *f.Value.(*recorder))}, true
+	}
+}

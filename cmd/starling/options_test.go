@@ -1,0 +1,88 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// serveFlags are the flags that CONTRACT promises, in its order; --config is
+// the one flag that is no option.
+const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
+	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
+	numwant max-numwant state-dir trusted-proxy scrape-sync log-level log-format`
+
+func TestOptionsAreThePromisedOnes(t *testing.T) {
+	promised := make(map[string]bool)
+	for _, name := range strings.Fields(serveFlags) {
+		promised[name] = true
+	}
+	opts := options(new(config))
+	for i := range opts {
+		o := &opts[i]
+		if !promised[o.name] {
+			t.Errorf("--%s is not promised, or there twice", o.name)
+		}
+		delete(promised, o.name)
+		if o.set == nil || o.usage == "" || o.value == "" || o.group == "" || o.defaultText() == "" {
+			t.Errorf("--%s: incomplete: %+v", o.name, o)
+		}
+		if !strings.HasSuffix(o.usage, ".") {
+			t.Errorf("--%s: the usage is no sentence: %s", o.name, o.usage)
+		}
+	}
+	for name := range promised {
+		t.Errorf("--%s is missing", name)
+	}
+}
+
+// TestBadValues gives every option what it must refuse, as a flag, by its
+// variable and by its key: exit code 2 and one line that names the place and the value.
+func TestBadValues(t *testing.T) {
+	address := []string{"6969", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "example.org:80", "::1:80", ":http"}
+	network := []string{"10", "10.0.0.0/33", "10.0.0.0/24/2", "eth0", "::ffff:10.0.0.0/104", "fe80::1%lo"}
+	duration := []string{"5", "5x", "-5s", "1000000h", "ten minutes"}
+	number := []string{"0", "-1", "1001", "many", "1.5", "1e2", "99999999999999999999"}
+	bad := map[string][]string{
+		"http": address, "udp": address, "admin": address,
+		"trusted-proxy": network, "livesync-node": append([]string{"fd00::/8", "::1"}, network...),
+		"interval": duration, "min-interval": duration, "peer-timeout": duration, "livesync-flush": duration,
+		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration,
+		"numwant": number, "max-numwant": number,
+		"livesync-interface": {"no-such-interface0"},
+		"livesync-group":     {"224.0.42.5", "224.0.42.5:0", "10.0.0.1:9696", "[ff02::1]:9696", "9696", "224.0.42.5:9696:1"},
+		"livesync-dialect":   {"old", "Seed"},
+		"scrape-sync":        {"yes", "Auto"},
+		"inquire-threshold":  {"-1%", "-1", "a lot", "25%%", "10001%", "%"},
+		"state-dir":          {"/dev/null", "/nonexistent/state"},
+		"tracker-id":         {"00000000", "7f3a91", "7f3a91c2aa", "7f3a91cg", "0x7f3a91"},
+		"log-level":          {"loud", "trace", "INFO", "6"},
+		"log-format":         {"xml"},
+	}
+	opts := options(new(config))
+	for i := range opts {
+		o := &opts[i]
+		if len(bad[o.name]) == 0 {
+			t.Errorf("--%s: no bad value is tested", o.name)
+		}
+		for _, v := range append([]string{""}, bad[o.name]...) {
+			t.Run(o.name+"="+v, func(t *testing.T) {
+				quoted := strings.TrimSuffix(v, "%")
+				invoke(t, nil, silentBut(o.name, "--"+o.name+"="+v)...).wantUsageError(t, "--"+o.name, quoted)
+				invoke(t, []string{envName(o.name) + "=" + v}, silentBut(o.name)...).wantUsageError(t, envName(o.name), quoted)
+			})
+		}
+	}
+}
+
+// silentBut returns the flags of silent without the one named, followed by args.
+func silentBut(name string, args ...string) []string {
+	var kept []string
+	all := silent()
+	kept = append(kept, all[0])
+	for i := 1; i < len(all); i += 2 {
+		if all[i] != "--"+name {
+			kept = append(kept, all[i], all[i+1])
+		}
+	}
+	return append(kept, args...)
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Bounds of a look at a node.
+const (
+	showTimeout = 5 * time.Second
+	maxStatus   = 16 << 20
+)
+
+// statusCommand returns `starling status`: this node and every node it hears.
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "show a node and every node it hears",
+		Description: `Asks a running node at its admin address. A node that is not heard by the
+others, or hears none, is not in the cluster: see the line that says so.
+
+   starling status
+   starling status --admin 127.0.0.1:6972
+   starling status --json | jq .livesync.dropped`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "admin", Value: "127.0.0.1:6970", Usage: "The admin `ADDR` of the node."},
+			&cli.BoolFlag{Name: "json", Usage: "Print what /api/v1/status answers, unchanged."},
+		},
+		Action: func(c *cli.Context) error {
+			addr, err := adminAddress(c.String("admin"))
+			if err != nil {
+				return usagef("--admin: %w", err)
+			}
+			body, err := fetchStatus(c.Context, addr)
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				_, err := c.App.Writer.Write(body)
+				return err
+			}
+			var s status
+			if err := json.Unmarshal(body, &s); err != nil {
+				return fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", addr, err)
+			}
+			_, err = io.WriteString(c.App.Writer, s.table())
+			return err
+		},
+	}
+}
+
+// adminAddress returns where to reach a node that was told to listen on s.
+func adminAddress(s string) (string, error) {
+	if s == off {
+		return "", errors.New("a node without an admin address cannot be asked")
+	}
+	if err := checkListen(s); err != nil {
+		return "", err
+	}
+	host, port, _ := net.SplitHostPort(s)
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// fetchStatus returns what a node answers for its status.
+func fetchStatus(ctx context.Context, addr string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, showTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/api/v1/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	// A proxy from the environment has no business between us and this host.
+	client := http.Client{Transport: &http.Transport{Proxy: nil}}
+	res, err := client.Do(req)
+	if err != nil {
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return nil, fmt.Errorf("no node answers at %s: %w (is `starling serve` running, with another --admin?)", addr, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("http://%s/api/v1/status answers %s, which a node does not", addr, res.Status)
+	}
+	return io.ReadAll(io.LimitReader(res.Body, maxStatus))
+}
+
+// table returns the status as text for people: the node itself, its trouble if
+// it has any, and a line for each node.
+func (s *status) table() string {
+	var b strings.Builder
+	state := "not ready"
+	if s.Ready {
+		state = "ready"
+	}
+	fmt.Fprintf(&b, "Node %s, %s, up %s\n\n", s.TrackerID, state, age(s.Uptime))
+	writeTable(&b, nil, [][]string{
+		{"   torrents", count(s.Torrents)},
+		{"   peers", fmt.Sprintf("%s IPv4, %s IPv6; %s of them seeders", count(s.Peers.IPv4), count(s.Peers.IPv6), count(s.Seeders))},
+		{"   announces", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Announces.HTTP), count(s.Announces.UDP))},
+		{"   scrapes", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Scrapes.HTTP), count(s.Scrapes.UDP))},
+		{"   live sync", s.Livesync.line()},
+		{"   version", s.Version},
+	})
+	for _, trouble := range s.troubles() {
+		fmt.Fprintf(&b, "\n   ! %s\n", trouble)
+	}
+	b.WriteByte('\n')
+	rows := [][]string{s.ownRow()}
+	for i := range s.Nodes {
+		rows = append(rows, s.Nodes[i].row())
+	}
+	writeTable(&b, columns, rows)
+	return b.String()
+}
+
+// column is a column of a table.
+type column struct {
+	title string
+	right bool // numbers stand right
+}
+
+var columns = []column{
+	{"NODE", false}, {"ADDRESS", false}, {"HEARD", true}, {"TORRENTS", true}, {"PACKETS", true}, {"RECORDS", true}, {"LOST", true}, {"DIALECT", false},
+}
+
+func (s *status) ownRow() []string {
+	address := s.Livesync.Address
+	if address == "" {
+		address = "-"
+	}
+	return []string{
+		s.TrackerID, address, "itself", count(s.Torrents),
+		count(s.Livesync.Sent.Packets), count(s.Livesync.Sent.Records), "-", "",
+	}
+}
+
+func (n *nodeStatus) row() []string {
+	torrents := "-" // it has sent no beacon yet
+	if n.Torrents > 0 {
+		torrents = count(n.Torrents)
+	}
+	return []string{
+		n.ID, n.Address, age(n.LastHeard) + " ago", torrents, count(n.Packets), count(n.Records), count(n.Lost), n.Dialect,
+	}
+}
+
+// line says what live sync does.
+func (l *livesyncStatus) line() string {
+	if l.Mode == "off" {
+		return "off"
+	}
+	return fmt.Sprintf("%s, %s, group %s on %s", l.Mode, l.State, l.Group, l.Interface)
+}
+
+// troubles returns what an operator should look into.
+func (s *status) troubles() []string {
+	var all []string
+	l := &s.Livesync
+	for _, t := range []string{l.Trouble, l.Conflict, l.Withheld} {
+		if t != "" {
+			all = append(all, t)
+		}
+	}
+	var dropped []string
+	for _, d := range l.Dropped.list() {
+		if d.count > 0 {
+			dropped = append(dropped, count(d.count)+" "+d.reason)
+		}
+	}
+	if len(dropped) > 0 {
+		all = append(all, "dropped: "+strings.Join(dropped, ", "))
+	}
+	if l.Mode != "off" && l.Trouble == "" {
+		if silence, never := s.silence(); silence > 60 {
+			heard := fmt.Sprintf("heard no node for %s", age(silence))
+			if never {
+				heard = "heard no node yet"
+			}
+			all = append(all, heard+"; a switch with IGMP snooping and no querier stops group traffic silently")
+		}
+	}
+	return all
+}
+
+// silence returns for how many seconds no other node was heard, and whether none ever was.
+func (s *status) silence() (seconds float64, never bool) {
+	seconds = s.Uptime
+	for _, n := range s.Nodes {
+		seconds = min(seconds, n.LastHeard)
+	}
+	return seconds, len(s.Nodes) == 0
+}
+
+// writeTable writes rows whose columns stand below each other.
+func writeTable(w io.Writer, columns []column, rows [][]string) {
+	if columns == nil {
+		columns = make([]column, len(rows[0]))
+	} else {
+		titles := make([]string, len(columns))
+		for i, c := range columns {
+			titles[i] = c.title
+		}
+		rows = append([][]string{titles}, rows...)
+	}
+	width := make([]int, len(columns))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			format := "%-*s  "
+			if columns[i].right {
+				format = "%*s  "
+			}
+			fmt.Fprintf(&line, format, width[i], cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// count writes a number with its thousands apart: 1,234,567.
+func count(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// age writes seconds as people say them: 0.8s, 42s, 3m5s, 2h10m, 3d4h.
+func age(seconds float64) string {
+	switch s := int(seconds); {
+	case seconds < 10:
+		return strconv.FormatFloat(seconds, 'f', 1, 64) + "s"
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%ds", s/60, s%60)
+	case s < 86400:
+		return fmt.Sprintf("%dh%dm", s/3600, s%3600/60)
+	default:
+		return fmt.Sprintf("%dd%dh", s/86400, s%86400/3600)
+	}
+}
