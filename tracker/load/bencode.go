@@ -1,0 +1,132 @@
+package load
+
+import (
+	"bytes"
+	"errors"
+	"math"
+
+	"starling/wire"
+)
+
+var (
+	errBencode = errors.New("not the bencode of an answer")
+	errRefused = errors.New("the tracker refuses")
+)
+
+// maxDepth is how deep lists and dictionaries may nest in what is skipped.
+const maxDepth = 16
+
+// parseAnswer reads the answer to an announce without allocating, each known key at the
+// top of the dictionary and nothing below it. A failure reason is errRefused and returned with it.
+func parseAnswer(b []byte, a *answer) (failure []byte, err error) {
+	*a = answer{}
+	if len(b) < 2 || b[0] != 'd' {
+		return nil, errBencode
+	}
+	for b = b[1:]; len(b) > 0 && b[0] != 'e'; {
+		var key, value []byte
+		if key, b, err = cutString(b); err != nil {
+			return nil, err
+		}
+		if value, b, err = cutValue(b); err != nil {
+			return nil, err
+		}
+		switch string(key) {
+		case "failure reason":
+			text, _, err := cutString(value)
+			if err != nil {
+				return nil, err
+			}
+			return text, errRefused
+		case "interval":
+			a.interval, err = parseUint(value)
+		case "complete":
+			a.seeders, err = parseUint(value)
+		case "incomplete":
+			a.leechers, err = parseUint(value)
+		case "peers":
+			a.peers4, err = cutPeers(value, wire.Compact4)
+		case "peers6":
+			a.peers6, err = cutPeers(value, wire.Compact6)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(b) != 1 {
+		return nil, errBencode
+	}
+	return nil, nil
+}
+
+// cutString reads the string at the start of b and returns what follows it.
+func cutString(b []byte) (s, rest []byte, err error) {
+	n, i := 0, 0
+	for ; i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
+		if n = 10*n + int(b[i]-'0'); n > len(b) {
+			return nil, nil, errBencode
+		}
+	}
+	if i == 0 || i == len(b) || b[i] != ':' || n > len(b)-i-1 {
+		return nil, nil, errBencode
+	}
+	return b[i+1 : i+1+n], b[i+1+n:], nil
+}
+
+// cutValue returns the value at the start of b, whatever it is and as it stands there, and what follows it.
+func cutValue(b []byte) (value, rest []byte, err error) {
+	rest = b
+	for depth := 0; ; {
+		if len(rest) == 0 {
+			return nil, nil, errBencode
+		}
+		switch rest[0] {
+		case 'd', 'l':
+			depth++
+			rest = rest[1:]
+		case 'e':
+			depth--
+			rest = rest[1:]
+		case 'i':
+			end := bytes.IndexByte(rest, 'e')
+			if end < 0 {
+				return nil, nil, errBencode
+			}
+			rest = rest[end+1:]
+		default:
+			if _, rest, err = cutString(rest); err != nil {
+				return nil, nil, err
+			}
+		}
+		if depth < 0 || depth > maxDepth {
+			return nil, nil, errBencode
+		}
+		if depth == 0 {
+			return b[:len(b)-len(rest)], rest, nil
+		}
+	}
+}
+
+// parseUint reads an integer that is not negative and has no more than 18 digits.
+func parseUint(value []byte) (uint64, error) {
+	if len(value) < 3 || len(value) > 20 || value[0] != 'i' {
+		return math.MaxUint64, errBencode
+	}
+	var v uint64
+	for _, c := range value[1 : len(value)-1] {
+		if c < '0' || c > '9' {
+			return math.MaxUint64, errBencode
+		}
+		v = 10*v + uint64(c-'0')
+	}
+	return v, nil
+}
+
+// cutPeers reads a string of compact peers.
+func cutPeers(value []byte, size int) ([]byte, error) {
+	peers, _, err := cutString(value)
+	if err != nil || len(peers)%size != 0 {
+		return nil, errBencode
+	}
+	return peers, nil
+}

@@ -1,0 +1,311 @@
+package load
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"starling/wire"
+)
+
+// fakeTracker keeps swarms in a map and answers rightly, unless spoil changes the answer.
+type fakeTracker struct {
+	mu     sync.Mutex
+	swarms map[wire.InfoHash]map[wire.Peer]bool // true: a seeder
+	spoil  func(r *wire.AnnounceReply)
+}
+
+func (f *fakeTracker) announce(h wire.InfoHash, p wire.Peer, left uint64) *wire.AnnounceReply {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.swarms == nil {
+		f.swarms = map[wire.InfoHash]map[wire.Peer]bool{}
+	}
+	if f.swarms[h] == nil {
+		f.swarms[h] = map[wire.Peer]bool{}
+	}
+	f.swarms[h][p] = left == 0
+	r := &wire.AnnounceReply{Interval: 1800, Compact: true}
+	for other, seeder := range f.swarms[h] {
+		if seeder {
+			r.Seeders++
+		} else {
+			r.Leechers++
+		}
+		if other != p && other.Is4() && len(r.Peers4) < 50*wire.Compact4 {
+			r.Peers4 = append(r.Peers4, other.Compact()...)
+		} else if other != p && !other.Is4() && len(r.Peers6) < 50*wire.Compact6 {
+			r.Peers6 = append(r.Peers6, other.Compact()...)
+		}
+	}
+	if f.spoil != nil {
+		f.spoil(r)
+	}
+	return r
+}
+
+// ServeHTTP is the tracker's HTTP side.
+func (f *fakeTracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var q wire.Query
+	if err := q.Parse([]byte(r.URL.RawQuery)); err != nil {
+		w.Write(wire.AppendFailure(nil, err.Error()))
+		return
+	}
+	from := netip.MustParseAddrPort(r.RemoteAddr).Addr()
+	w.Write(f.announce(q.InfoHash, wire.PeerFrom(netip.AddrPortFrom(from, q.Port)), q.Left).Append(nil))
+}
+
+// udp runs the tracker's UDP side; lose says which packets are lost.
+func (f *fakeTracker) udp(t *testing.T, address string, lose func(n int) bool) *url.URL {
+	conn, err := net.ListenPacket("udp", address)
+	if err != nil {
+		t.Skip("no UDP socket on ", address, ": ", err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for n := 0; ; n++ {
+			size, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if !lose(n) {
+				conn.WriteTo(f.answerUDP(buf[:size], from.(*net.UDPAddr).AddrPort()), from)
+			}
+		}
+	}()
+	return &url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"}
+}
+
+func (f *fakeTracker) answerUDP(b []byte, from netip.AddrPort) []byte {
+	h, _ := wire.ParseUDPHeader(b)
+	if h.Action == wire.ActionConnect {
+		return wire.AppendUDPConnectReply(nil, h.TransactionID, 42)
+	}
+	a, err := wire.ParseUDPAnnounce(b)
+	if err != nil || h.ConnectionID != 42 {
+		return wire.AppendUDPError(nil, h.TransactionID, "bad announce")
+	}
+	r := f.announce(a.InfoHash, wire.PeerFrom(netip.AddrPortFrom(from.Addr(), a.Port)), a.Left)
+	reply := wire.AppendUDPAnnounceReply(nil, h.TransactionID, r.Interval, r.Leechers, r.Seeders)
+	return append(append(reply, r.Peers4...), r.Peers6...)
+}
+
+func nothing(int) bool { return false }
+
+func serveHTTP(t *testing.T, h http.Handler) *url.URL {
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	u, err := url.Parse(s.URL + "/announce?key=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// shortly runs a small load against the target.
+func shortly(t *testing.T, target *url.URL) *Report {
+	t.Helper()
+	r, err := Run(t.Context(), Config{
+		Target: target, Duration: 100 * time.Millisecond, Torrents: 3, Peers: 50, InFlight: 20, Timeout: 200 * time.Millisecond, Seed: 5,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestARightTracker(t *testing.T) {
+	targets := map[string]*url.URL{
+		"http":       serveHTTP(t, &fakeTracker{}),
+		"udp":        new(fakeTracker).udp(t, "127.0.0.1:0", nothing),
+		"udp, lossy": new(fakeTracker).udp(t, "127.0.0.1:0", func(n int) bool { return n%100 == 99 }),
+	}
+	if probe, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		probe.Close()
+		targets["udp, IPv6"] = new(fakeTracker).udp(t, "[::1]:0", nothing)
+	}
+	for name, target := range targets {
+		r := shortly(t, target)
+		if r.Right < 50 || len(r.Wrong) != 0 || r.Latency.Count() != r.Right {
+			t.Errorf("%s: %+v", name, summary(r))
+		}
+		if lossy := strings.Contains(name, "lossy"); lossy != (len(r.Errors) == 1 && r.Errors[0].What == failureNames[failTimeout]) {
+			t.Errorf("%s: errors %v", name, r.Errors)
+		}
+	}
+}
+
+func TestAWrongTracker(t *testing.T) {
+	stranger := []byte{127, 0, 0, 1, 0, 80}
+	for want, spoil := range map[wrongness]func(*wire.AnnounceReply){
+		wrongStranger: func(r *wire.AnnounceReply) { r.Peers4 = stranger },
+		wrongTwice: func(r *wire.AnnounceReply) {
+			if len(r.Peers4) > 0 {
+				r.Peers4 = append(slices.Clip(r.Peers4[:6]), r.Peers4[:6]...)
+			}
+		},
+		wrongNumber:   func(r *wire.AnnounceReply) { r.Peers4 = make([]byte, 51*6) },
+		wrongSeeders:  func(r *wire.AnnounceReply) { r.Seeders = 1000 },
+		wrongLeechers: func(r *wire.AnnounceReply) { r.Leechers = 1000 },
+		wrongInterval: func(r *wire.AnnounceReply) { r.Interval = 0 },
+	} {
+		for _, target := range []*url.URL{
+			serveHTTP(t, &fakeTracker{spoil: spoil}),
+			(&fakeTracker{spoil: spoil}).udp(t, "127.0.0.1:0", nothing),
+		} {
+			r := shortly(t, target)
+			if len(r.Wrong) != 1 || r.Wrong[0].What != wrongNames[want] || len(r.Errors) != 0 {
+				t.Errorf("%s, want wrong answers for %s: %+v", target.Scheme, wrongNames[want], summary(r))
+			}
+		}
+	}
+}
+
+func TestHTTPErrorsByKind(t *testing.T) {
+	for want, handler := range map[failure]http.HandlerFunc{
+		failRefused: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "d14:failure reason4:busye") },
+		failStatus: func(w http.ResponseWriter, _ *http.Request) {
+			http.Redirect(w, &http.Request{}, "http://192.0.2.1/", 302)
+		},
+		failMalformed: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "garbage") },
+		failClosed:    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		failTimeout:   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	} {
+		r := shortly(t, serveHTTP(t, handler))
+		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
+			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
+		}
+	}
+}
+
+// A response without a length, from a tracker that closes each connection, is an answer all the same.
+func TestHTTPWithoutKeepAlive(t *testing.T) {
+	tracker := &fakeTracker{}
+	r := shortly(t, serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		rec := httptest.NewRecorder()
+		tracker.ServeHTTP(rec, r)
+		io.WriteString(conn, "HTTP/1.0 200 OK\r\n\r\n"+rec.Body.String())
+	})))
+	if r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 {
+		t.Errorf("%+v", summary(r))
+	}
+}
+
+func TestUDPErrorsByKind(t *testing.T) {
+	for want, answer := range map[failure]func(transaction uint32) []byte{
+		failRefused:   func(id uint32) []byte { return wire.AppendUDPError(nil, id, "busy") },
+		failMalformed: func(id uint32) []byte { return append(wire.AppendUDPAnnounceReply(nil, id, 1, 1, 1), 1) },
+		failTimeout:   func(id uint32) []byte { return wire.AppendUDPError(nil, id^0xffff0000, "not yours") },
+	} {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			buf := make([]byte, 4096)
+			for {
+				n, from, err := conn.ReadFrom(buf)
+				if err != nil {
+					return
+				}
+				h, _ := wire.ParseUDPHeader(buf[:n])
+				if h.Action == wire.ActionConnect {
+					conn.WriteTo(wire.AppendUDPConnectReply(nil, h.TransactionID, 1), from)
+				} else {
+					conn.WriteTo(answer(h.TransactionID), from)
+				}
+			}
+		}()
+		r := shortly(t, &url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"})
+		conn.Close()
+		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
+			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
+		}
+	}
+}
+
+func TestWhatRunRefuses(t *testing.T) {
+	here := &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: "/announce"}
+	for name, cfg := range map[string]Config{
+		"no target":      {},
+		"https":          {Target: &url.URL{Scheme: "https", Host: "127.0.0.1:1"}},
+		"no port":        {Target: &url.URL{Scheme: "http", Host: "127.0.0.1"}},
+		"no host":        {Target: &url.URL{Scheme: "udp", Host: ":6969"}},
+		"torrents":       {Target: here, Torrents: -1},
+		"peers":          {Target: here, Peers: -1},
+		"a big torrent":  {Target: here, Torrents: 1, Peers: maxPerTorrent + 1},
+		"in flight":      {Target: here, InFlight: maxInFlight + 1},
+		"duration":       {Target: here, Duration: -1},
+		"nobody listens": {Target: here},
+	} {
+		if r, err := Run(t.Context(), cfg); err == nil {
+			t.Errorf("%s: %+v, want an error", name, summary(r))
+		}
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	target := serveHTTP(t, &fakeTracker{spoil: func(*wire.AnnounceReply) { cancel() }})
+	r, err := Run(ctx, Config{Target: target, Duration: time.Hour})
+	if err != nil || r.Answers() == 0 || r.Elapsed > time.Minute {
+		t.Errorf("%+v, %v", summary(r), err)
+	}
+}
+
+// summary is a report without its histogram.
+func summary(r *Report) any {
+	if r == nil {
+		return nil
+	}
+	return struct {
+		right         uint64
+		wrong, errors []Count
+	}{r.Right, r.Wrong, r.Errors}
+}
+
+func TestPrint(t *testing.T) {
+	r := &Report{
+		Target: "udp://127.0.0.1:6969/announce", Elapsed: 10 * time.Second, Torrents: 1000, Peers: 10000, InFlight: 64,
+		Right: 1234567, Wrong: []Count{{What: wrongNames[wrongTwice], N: 2}}, Errors: []Count{{failureNames[failRefused], 1001, "busy"}},
+	}
+	for i := range 1000 {
+		r.Latency.Record(time.Duration(i) * time.Microsecond)
+	}
+	var b strings.Builder
+	if err := r.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := `udp://127.0.0.1:6969/announce for 10s: 64 in flight, 1,000 torrents, 10,000 peers
+
+announces            1,235,570
+right answers        1,234,567
+wrong answers                2
+                             2   a peer twice
+errors                   1,001
+                         1,001   refused by the tracker, first "busy"
+answers/s              123,456
+
+latency        p50         p90         p99       p99.9         max
+          0.500 ms    0.901 ms    0.991 ms    0.999 ms    0.999 ms
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
