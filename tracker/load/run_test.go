@@ -102,6 +102,11 @@ func (f *fakeTracker) answerUDP(b []byte, from netip.AddrPort) []byte {
 
 func nothing(int) bool { return false }
 
+const (
+	long  = 10 * time.Second
+	short = 200 * time.Millisecond
+)
+
 func serveHTTP(t *testing.T, h http.Handler) *url.URL {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
@@ -112,11 +117,12 @@ func serveHTTP(t *testing.T, h http.Handler) *url.URL {
 	return u
 }
 
-// shortly runs a small load against the target.
-func shortly(t *testing.T, target *url.URL) *Report {
+// shortly runs a small load against the target. The timeout is either long enough for a machine that is busy
+// with other tests, or short because the test waits for it.
+func shortly(t *testing.T, target *url.URL, timeout time.Duration) *Report {
 	t.Helper()
 	r, err := Run(t.Context(), Config{
-		Target: target, Duration: 100 * time.Millisecond, Torrents: 3, Peers: 50, InFlight: 20, Timeout: 200 * time.Millisecond, Seed: 5,
+		Target: target, Duration: 100 * time.Millisecond, Torrents: 3, Peers: 50, InFlight: 20, Timeout: timeout,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -126,22 +132,25 @@ func shortly(t *testing.T, target *url.URL) *Report {
 
 func TestARightTracker(t *testing.T) {
 	targets := map[string]*url.URL{
-		"http":       serveHTTP(t, &fakeTracker{}),
-		"udp":        new(fakeTracker).udp(t, "127.0.0.1:0", nothing),
-		"udp, lossy": new(fakeTracker).udp(t, "127.0.0.1:0", func(n int) bool { return n%100 == 99 }),
+		"http": serveHTTP(t, &fakeTracker{}),
+		"udp":  new(fakeTracker).udp(t, "127.0.0.1:0", nothing),
 	}
 	if probe, err := net.Listen("tcp", "[::1]:0"); err == nil {
 		probe.Close()
 		targets["udp, IPv6"] = new(fakeTracker).udp(t, "[::1]:0", nothing)
 	}
 	for name, target := range targets {
-		r := shortly(t, target)
-		if r.Right < 50 || len(r.Wrong) != 0 || r.Latency.Count() != r.Right {
+		r := shortly(t, target, long)
+		if r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 || r.Latency.Count() != r.Right {
 			t.Errorf("%s: %+v", name, summary(r))
 		}
-		if lossy := strings.Contains(name, "lossy"); lossy != (len(r.Errors) == 1 && r.Errors[0].What == failureNames[failTimeout]) {
-			t.Errorf("%s: errors %v", name, r.Errors)
-		}
+	}
+}
+
+func TestALossyNetwork(t *testing.T) {
+	r := shortly(t, new(fakeTracker).udp(t, "127.0.0.1:0", func(n int) bool { return n%10 == 9 }), short)
+	if r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 1 || r.Errors[0].What != failureNames[failTimeout] {
+		t.Errorf("%+v", summary(r))
 	}
 }
 
@@ -163,12 +172,20 @@ func TestAWrongTracker(t *testing.T) {
 			serveHTTP(t, &fakeTracker{spoil: spoil}),
 			(&fakeTracker{spoil: spoil}).udp(t, "127.0.0.1:0", nothing),
 		} {
-			r := shortly(t, target)
+			r := shortly(t, target, long)
 			if len(r.Wrong) != 1 || r.Wrong[0].What != wrongNames[want] || len(r.Errors) != 0 {
 				t.Errorf("%s, want wrong answers for %s: %+v", target.Scheme, wrongNames[want], summary(r))
 			}
 		}
 	}
+}
+
+// timeoutFor is short for the kind of error that comes of it.
+func timeoutFor(f failure) time.Duration {
+	if f == failTimeout {
+		return short
+	}
+	return long
 }
 
 func TestHTTPErrorsByKind(t *testing.T) {
@@ -181,7 +198,7 @@ func TestHTTPErrorsByKind(t *testing.T) {
 		failClosed:    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		failTimeout:   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
-		r := shortly(t, serveHTTP(t, handler))
+		r := shortly(t, serveHTTP(t, handler), timeoutFor(want))
 		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
 			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
 		}
@@ -201,7 +218,7 @@ func TestHTTPWithoutKeepAlive(t *testing.T) {
 		rec := httptest.NewRecorder()
 		tracker.ServeHTTP(rec, r)
 		io.WriteString(conn, "HTTP/1.0 200 OK\r\n\r\n"+rec.Body.String())
-	})))
+	})), long)
 	if r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 {
 		t.Errorf("%+v", summary(r))
 	}
@@ -232,7 +249,7 @@ func TestUDPErrorsByKind(t *testing.T) {
 				}
 			}
 		}()
-		r := shortly(t, &url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"})
+		r := shortly(t, &url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"}, timeoutFor(want))
 		conn.Close()
 		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
 			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
