@@ -99,7 +99,7 @@ func ListenHTTP(addr string) (net.Listener, error) {
 }
 
 // deferAccept is for how many seconds the system keeps a connection that brought
-// nothing yet. The server's own time begins after it, so that a silent client is cut 11 s after it connected.
+// nothing yet. The server's own time begins after it: a silent client is cut 11 s after it connected.
 const deferAccept = 1
 
 // Serve answers the connections of ln, which comes from [ListenHTTP], until ctx
@@ -139,28 +139,28 @@ type httpListener struct {
 	ending  atomic.Bool    // set before the deadlines of all connections are shortened
 	running sync.WaitGroup // the goroutines of the connections
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards open
 	open map[net.Conn]struct{}
 }
 
 // start serves a connection in a goroutine of its own, or closes it when there
 // are too many. The first deadline is set here, so that drain finds every one set.
 func (l *httpListener) start(conn net.Conn) {
-	tally := &l.tallies[l.accepted.Add(1)%uint64(len(l.tallies))]
+	counts := &l.tallies[l.accepted.Add(1)%uint64(len(l.tallies))]
 	if l.connections.Add(1) > l.maxConnections {
 		l.connections.Add(-1)
-		tally.refuse(refuseConnections)
+		counts.refuse(refuseConnections)
 		conn.Close()
 		return
 	}
-	tally.connects.Add(1)
+	counts.connects.Add(1)
 	conn.SetDeadline(time.Now().Add(headTimeout))
 	l.mu.Lock()
 	l.open[conn] = struct{}{}
 	l.mu.Unlock()
 	l.running.Go(func() {
 		x := l.exchanges.Get().(*exchange)
-		x.tally, x.ending = tally, &l.ending
+		x.tally, x.ending = counts, &l.ending
 		x.converse(conn, remoteAddr(conn))
 		conn.Close()
 		l.mu.Lock()

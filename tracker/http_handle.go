@@ -144,10 +144,8 @@ func (x *exchange) refuseParameter(reason string) {
 
 // refuseRequest appends the answer to what is no request this server reads.
 func (x *exchange) refuseRequest(dst []byte, err error) []byte {
-	var bad *wire.RequestError
-	if !errors.As(err, &bad) {
-		bad = &wire.RequestError{Status: 400, Reason: err.Error()}
-	}
+	bad := &wire.RequestError{Status: 400, Reason: "damaged request"}
+	errors.As(err, &bad)
 	if bad.Status == 405 {
 		x.tally.refuse(refuseMethod)
 	} else {

@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +39,7 @@ func TestClientBehindProxies(t *testing.T) {
 		{"10.1.0.1", "nonsense, 192.0.2.1", "192.0.2.1"},
 		{"10.1.0.1", "192.0.2.1, nonsense", refused},
 		{"10.1.0.1", "192.0.2.1, unknown, 10.1.0.2", refused},
+		{"10.1.0.1", "fe80::1%" + strings.Repeat("x", maxForwarded), refused},
 		{"10.1.0.1", "[", refused},
 		{"10.1.0.1", "[]", refused},
 		{"10.1.0.1", "[2001:db8:2::1", refused},
