@@ -89,6 +89,12 @@ func (b *bubble) dial() net.Conn {
 	return client
 }
 
+// pass lets time go by on the bubble's clock and everything happen that is due then.
+func (b *bubble) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 // send writes a request, or a part of one.
 func (b *bubble) send(c net.Conn, s string) {
 	b.Helper()
@@ -136,7 +142,7 @@ func TestHTTPSlowClient(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		c, start, sent := b.dial(), time.Now(), 0
 		for range get(announceTarget(1)) {
-			time.Sleep(time.Second)
+			b.pass(time.Second)
 			if _, err := io.WriteString(c, "G"); err != nil {
 				break
 			}
@@ -158,9 +164,9 @@ func TestHTTPKeepAlive(t *testing.T) {
 		r := bufio.NewReader(c)
 		request := get(announceTarget(1))
 		for range 5 {
-			time.Sleep(headTimeout - time.Second)
+			b.pass(headTimeout - time.Second)
 			b.send(c, request[:10])
-			time.Sleep(time.Second / 2)
+			b.pass(time.Second / 2)
 			b.send(c, request[10:])
 			b.receive(r)
 		}
@@ -177,13 +183,11 @@ func TestHTTPUnreadAnswer(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		c := b.dial()
 		b.send(c, get(announceTarget(1)))
-		time.Sleep(headTimeout - 1)
-		synctest.Wait()
+		b.pass(headTimeout - time.Nanosecond)
 		if b.Connections() != 1 {
 			b.Error("cut too early")
 		}
-		time.Sleep(1)
-		synctest.Wait()
+		b.pass(time.Nanosecond)
 		if b.Connections() != 0 || b.Counts().Refused["timeout"] != 1 {
 			b.Errorf("%d connections, counts %+v", b.Connections(), b.Counts())
 		}
@@ -263,7 +267,7 @@ func TestHTTPGracefulEnd(t *testing.T) {
 		b.send(halfway, request[:20])
 		start := time.Now()
 		b.end()
-		time.Sleep(drainTime / 2)
+		b.pass(drainTime / 2)
 		b.send(halfway, request[20:])
 		if answer := b.receive(bufio.NewReader(halfway)); !answer.Close {
 			b.Error("the last answer does not say so")
