@@ -1,7 +1,14 @@
 package tracker
 
 import (
+	"cmp"
 	"context"
+	crand "crypto/rand"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"runtime"
+	"sync"
 	"time"
 
 	"starling/wire"
@@ -77,9 +84,90 @@ type Stats struct {
 	Bytes          uint64 // memory of the store
 }
 
+// Tracker is the store of all swarms. Its methods may be called from any number of goroutines.
+type Tracker struct {
+	cfg      Config // with the defaults filled in
+	start    time.Time
+	interval struct {
+		least   uint32 // seconds
+		choices int    // how many intervals there are to choose from, from least on
+		min     uint32 // seconds
+	}
+	key    hashKey
+	shards []shard
+
+	sweepMu sync.Mutex // guards sweeps, and is held during a sweep
+	sweeps  clock      // a tick for each sweep
+}
+
+// New returns a tracker that holds nothing. Its time begins with now.
+func New(cfg Config, now time.Time) *Tracker {
+	cfg.Interval = cmp.Or(cfg.Interval, DefaultInterval)
+	cfg.MinInterval = cmp.Or(cfg.MinInterval, DefaultMinInterval)
+	cfg.PeerTimeout = cmp.Or(cfg.PeerTimeout, DefaultPeerTimeout)
+	cfg.Renew = cmp.Or(cfg.Renew, DefaultRenew)
+	cfg.NumWant = cmp.Or(cfg.NumWant, DefaultNumWant)
+	cfg.MaxNumWant = cmp.Or(cfg.MaxNumWant, DefaultMaxNumWant)
+	cfg.Shards = cmp.Or(cfg.Shards, min(max(16*runtime.GOMAXPROCS(0), minShards), maxShards))
+	var seed [32]byte
+	if cfg.Seed != nil {
+		seed = *cfg.Seed
+	} else {
+		crand.Read(seed[:])
+	}
+	rng := rand.NewChaCha8(seed)
+	t := &Tracker{
+		cfg:    cfg,
+		start:  now,
+		key:    newHashKey(rng),
+		shards: make([]shard, 1<<bits.Len(uint(cfg.Shards-1))),
+	}
+	t.interval.least = max(uint32(divideUp(cfg.Interval*9/10, time.Second)), 1)
+	most := max(uint32(cfg.Interval*11/10/time.Second), t.interval.least)
+	t.interval.choices = int(most-t.interval.least) + 1
+	t.interval.min = uint32(cfg.MinInterval / time.Second)
+	t.setClocks(rng)
+	return t
+}
+
+// The number of shards chosen from the number of processors: enough that two of them seldom want the same.
+const (
+	minShards = 64
+	maxShards = 1024
+)
+
+// setClocks makes the shards ready. A tick of seen is a sixtieth of the peer timeout and one of told an eighth of the renew
+// boundary, but not so short a part of the other that sweeps would have to come much more often.
+func (t *Tracker) setClocks(rng *rand.ChaCha8) {
+	seen := max(divideUp(t.cfg.PeerTimeout, timeoutTicks), time.Millisecond)
+	told := max(divideUp(t.cfg.Renew, renewTicks), divideUp(seen, renewParts))
+	t.sweeps = clock{unit: min(seen, told*(toldSpan*3/4)), span: math.MaxInt64}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.seen = clock{unit: seen, span: seenSpan}
+		s.told = clock{unit: told, span: toldSpan}
+		s.minute = clock{unit: time.Minute, span: math.MaxInt64, tick: keepMinutes + 1}
+		s.renew = uint64(divideUp(t.cfg.Renew, told)) + 1
+		s.idle = uint32(divideUp(t.cfg.PeerTimeout, time.Minute))
+		s.rng = *rand.NewPCG(rng.Uint64(), rng.Uint64())
+		s.torrents.key = t.key
+		s.swarms.key = newHashKey(rng)
+		s.swarms.slab.max = 1 << refBits
+	}
+}
+
+// divideUp returns the smallest whole number that is not below d / by.
+func divideUp(d, by time.Duration) time.Duration { return (d + by - 1) / by }
+
+// shard returns the shard of a torrent and the hash to look there for.
+func (t *Tracker) shard(name *wire.InfoHash) (*shard, uint32) {
+	hash := t.key.infoHash(name)
+	return &t.shards[uint64(hash)*uint64(len(t.shards))>>32], hash
+}
+
 // Run forgets silent peers until ctx ends, and then returns nil.
 func (t *Tracker) Run(ctx context.Context) error {
-	timer := time.NewTicker(t.sweepEvery)
+	timer := time.NewTicker(t.sweeps.unit)
 	defer timer.Stop()
 	for {
 		select {

@@ -1,0 +1,150 @@
+package tracker
+
+import (
+	"time"
+
+	"starling/wire"
+)
+
+// news is what an announce or a record says of a peer.
+type news struct {
+	seeder     bool
+	completion bool // it has just finished its download
+	partial    bool // it wants no more pieces; only an announce says so
+	remote     bool // another node says it: that node has told all others
+}
+
+// put stores what is said of a peer. It reports whether the peer is stored and whether the other nodes must be told,
+// and with which flags.
+func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, flags wire.Flags) {
+	p, table := peerOf(client), familyOf(client)
+	if n.seeder {
+		table |= roleBit
+	}
+	w := width(table)
+	low, moved := s.swarms.find(r.peers[table], w, &p), false
+	if low == nil {
+		low = s.swarms.find(r.peers[table^roleBit], w, &p)
+		moved = low != nil
+	}
+	var old uint64
+	if low != nil {
+		old = *low & metaMask
+	}
+	inPlace := low != nil && !moved
+	meta, tell, flags := s.judge(old, inPlace, n)
+	p[2] |= meta
+	switch {
+	case inPlace:
+		*low = p[2]
+	case !s.swarms.insert(&r.peers[table], w, &p):
+		s.refused++
+		return moved, false, 0
+	default:
+		s.peers[table]++
+	}
+	if moved {
+		s.swarms.remove(&r.peers[table^roleBit], w, &p)
+		s.peers[table^roleBit]--
+	}
+	if flags.Completion() {
+		r.downloaded++
+		s.completed++
+	}
+	s.countPartial(r, partials(meta)-partials(old))
+	r.last = s.now()
+	return true, tell, flags
+}
+
+// judge makes a peer's new meta bits of the old ones. A peer that is not in its place yet, because it
+// is new or changes its role, is always told. Told completions carry their flag once per peer.
+func (s *shard) judge(old uint64, inPlace bool, n news) (meta uint64, tell bool, flags wire.Flags) {
+	meta = old & (completed | partial)
+	if n.seeder {
+		flags = wire.Seeding
+		meta &^= partial
+	} else if !n.remote {
+		meta &^= partial
+		if n.partial {
+			meta |= partial
+		}
+	}
+	if n.completion && n.seeder && old&completed == 0 {
+		meta |= completed
+		flags |= wire.Complete
+	}
+	tell = !n.remote && (!inPlace || flags.Completion() || s.due(old))
+	told := old & (toldMask << toldShift)
+	if tell || n.remote {
+		told = s.toldStamp()
+	}
+	return meta | s.seen.tick&seenMask | told, tell, flags
+}
+
+// stop forgets a peer that leaves, and its torrent when nothing is left to know of it: it returns nil then.
+func (s *shard) stop(r *torrent, client *wire.Peer) *torrent {
+	p, family := peerOf(client), familyOf(client)
+	for _, table := range [2]int{family, family | roleBit} {
+		meta, ok := s.swarms.remove(&r.peers[table], width(table), &p)
+		if !ok {
+			continue
+		}
+		s.peers[table]--
+		s.countPartial(r, -partials(meta))
+		if r.downloaded == 0 && r.empty() {
+			s.torrents.remove(r)
+			return nil
+		}
+		break
+	}
+	return r
+}
+
+// countPartial adds to the number of partial seeds.
+func (s *shard) countPartial(r *torrent, n int) {
+	r.partial += uint32(n)
+	s.partial += uint64(n)
+}
+
+// Apply stores what another node tells of a peer. It is never told on: that a record
+// travels one hop only is a matter of who calls OnChange. A peer that no client could reach is skipped.
+func (t *Tracker) Apply(now time.Time, r wire.Record) {
+	if !r.Peer.Valid() {
+		return
+	}
+	s, hash := t.shard(&r.InfoHash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(now.Sub(t.start))
+	tor := s.torrents.find(hash, &r.InfoHash)
+	if r.Flags&wire.Stopped != 0 {
+		if tor != nil {
+			s.stop(tor, &r.Peer)
+		}
+		return
+	}
+	if tor == nil {
+		tor = s.torrents.add(hash, &r.InfoHash, s.now())
+	}
+	s.put(tor, &r.Peer, news{seeder: r.Flags&wire.Seeding != 0, completion: r.Flags.Completion(), remote: true})
+}
+
+// Learn takes over what another node tells of a torrent, and reports whether it was news: an unknown
+// torrent, or more completions than we know of. How long ago we saw a torrent announced stays as it is.
+func (t *Tracker) Learn(now time.Time, e wire.Tell) (news bool) {
+	s, hash := t.shard(&e.InfoHash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(now.Sub(t.start))
+	r := s.torrents.find(hash, &e.InfoHash)
+	if r == nil {
+		r = s.torrents.add(hash, &e.InfoHash, s.now()-min(e.Age, keepMinutes))
+		r.downloaded = e.Downloaded
+		return true
+	}
+	if e.Downloaded <= r.downloaded {
+		return false
+	}
+	r.downloaded = e.Downloaded
+	return true
+}

@@ -1,0 +1,92 @@
+package tracker
+
+import "time"
+
+// clock counts ticks of a shard's time. It goes on in steps of unit as callers say what
+// time it is, and differs from a plain division in three cases, all met by machines
+// that sleep, are paused or have their time set:
+//
+//   - It never goes back. A caller whose reading is up to one unit old changes nothing; a time further back is taken as the new present.
+//   - It goes at most span ticks beyond the last whole sweep, and forgets what time passed
+//     beyond that. The peers hold the low bits of a tick: a sweep removes or rewrites what is old, and the
+//     span is chosen so that between two sweeps no age grows past what the bits can tell.
+//   - Any caller moves it, not only the sweep, so that a peer stored right after a long pause is
+//     stored with the new time and outlives the sweep that follows.
+type clock struct {
+	unit  time.Duration
+	span  uint64
+	begun time.Duration // when the present tick began
+	tick  uint64
+	swept uint64 // the tick in which the last whole sweep began
+}
+
+// advance tells the clock the time, counted from the tracker's start.
+func (c *clock) advance(at time.Duration) {
+	if uint64(at-c.begun) >= uint64(c.unit) {
+		c.step(at)
+	}
+}
+
+func (c *clock) step(at time.Duration) {
+	since := at - c.begun
+	if since < 0 {
+		if since < -c.unit {
+			c.begun = at
+		}
+		return
+	}
+	n := uint64(since / c.unit)
+	c.begun += since - since%c.unit
+	if most := c.swept + c.span - c.tick; n > most {
+		n, c.begun = most, at
+	}
+	c.tick += n
+}
+
+// What a peer's lowest 16 bits hold. Ticks are the low bits of the shard's clocks.
+const (
+	seenBits = 7 // tick of the last announce
+	toldBits = 6 // tick in which the other nodes last learned of the peer, or told us
+
+	toldShift = seenBits
+	completed = 1 << (seenBits + toldBits)     // its completion was counted
+	partial   = 1 << (seenBits + toldBits + 1) // it wants no more pieces (BEP 21); only on leechers
+	metaBits  = 16
+	metaMask  = 1<<metaBits - 1
+
+	seenMask = 1<<seenBits - 1
+	toldMask = 1<<toldBits - 1
+)
+
+// A peer that was last seen in an earlier tick than timeoutTicks ago has been silent for at least
+// that many whole ticks, which are the peer timeout.
+const timeoutTicks = 60
+
+// renewTicks is how many ticks the renew boundary has, when ticks of that length are not needlessly short.
+const renewTicks = 8
+
+// renewParts bounds the ticks of told in one tick of seen, so that the shortest renew boundary does not ask for endless sweeps.
+const renewParts = 64
+
+// What the clocks may gain between two sweeps: a peer's age after a sweep is at most timeoutTicks, that of what was told at
+// most renewTicks + 1, and neither may reach the number of values there are.
+const (
+	seenSpan = seenMask - timeoutTicks
+	toldSpan = toldMask - (renewTicks + 1)
+)
+
+// toldStamp returns the bits that say "told in the present tick".
+func (s *shard) toldStamp() uint64 { return s.told.tick & toldMask << toldShift }
+
+// partials returns 1 for the bits of a partial seed, else 0.
+func partials(meta uint64) int { return int(meta & partial / partial) }
+
+// silent reports whether a peer has been silent for the peer timeout.
+func (s *shard) silent(low uint64) bool {
+	return (s.seen.tick-low)&seenMask > timeoutTicks
+}
+
+// due reports whether the other nodes learned of a peer longer ago than the renew boundary.
+func (s *shard) due(low uint64) bool {
+	return (s.told.tick-low>>toldShift)&toldMask >= s.renew
+}

@@ -1,0 +1,150 @@
+package tracker
+
+import "time"
+
+// sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 100 microseconds.
+const sweepWork = 1024
+
+// sweep is where a walk over all torrents and peers of a shard is. It goes by the numbers of records, which never change, so
+// that torrents may come and go meanwhile. A directory it has to leave half done
+// remembers the rest itself, and neither folds nor joins blocks until then, so that its torrent keeps its record.
+type sweep struct {
+	id         uint32 // record it has come to; 0: no sweep is going on
+	table      int    // table of that record
+	seen, told uint64 // ticks in which it began
+	work       int    // how much more it may do before it lets go of the lock
+}
+
+// Expire forgets peers that have been silent for the peer timeout and torrents that nobody needs any more, if
+// a sweep is due; else it does nothing. Other calls go on meanwhile: no lock is held for long.
+func (t *Tracker) Expire(now time.Time) {
+	at := now.Sub(t.start)
+	t.sweepMu.Lock()
+	defer t.sweepMu.Unlock()
+	last := t.sweeps.tick
+	t.sweeps.advance(at)
+	if t.sweeps.tick == last {
+		return
+	}
+	for i := range t.shards {
+		t.shards[i].beginSweep(at)
+	}
+	for going := true; going; {
+		going = false
+		for i := range t.shards {
+			going = t.shards[i].goOn() || going
+		}
+	}
+}
+
+func (s *shard) beginSweep(at time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(at)
+	s.sweep = sweep{id: 1, seen: s.seen.tick, told: s.told.tick}
+}
+
+// goOn does a bounded piece of a sweep and reports whether there is more to do.
+func (s *shard) goOn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := &s.sweep
+	if at.id == 0 {
+		return false
+	}
+	at.work = sweepWork
+	for ; at.id <= s.torrents.made; at.id++ {
+		if at.work--; at.work < 0 {
+			return true
+		}
+		r := s.torrents.record(at.id)
+		if r.last == 0 {
+			continue
+		}
+		gone := 0
+		for ; at.table < tables; at.table++ {
+			n, done := s.sweepTable(r, at.table)
+			gone += n
+			if !done {
+				return true
+			}
+		}
+		at.table = 0
+		s.dropIdle(r, gone > 0)
+	}
+	s.seen.swept, s.told.swept = at.seen, at.told
+	*at = sweep{}
+	return false
+}
+
+// sweepTable sweeps a table, or as much of it as there is work left for, and returns how many peers it
+// forgot and whether it has seen all.
+func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
+	t, w := &r.peers[table], width(table)
+	if !t.isDirectory() {
+		return s.sweepBlock(r, t, table), true
+	}
+	d := &s.swarms.directories[t.ref()]
+	for ; d.swept < len(d.blocks); d.swept++ {
+		if s.sweep.work--; s.sweep.work < 0 {
+			return gone, false
+		}
+		n := s.sweepBlock(r, &d.blocks[d.swept], table)
+		d.peers -= n
+		gone += n
+	}
+	for d.thin() && s.swarms.join(d, w) {
+		if s.sweep.work--; s.sweep.work < 0 {
+			return gone, false
+		}
+		d.swept = len(d.blocks)
+	}
+	d.swept = 0
+	s.swarms.fold(t, w)
+	return gone, true
+}
+
+// sweepBlock forgets the silent peers of a block, and rewrites in the others the tick in which they were told before
+// its low bits could be taken for a later tick's. It returns how many it forgot.
+func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
+	w := width(table)
+	block := s.swarms.block(*t, w)
+	n := len(block)
+	for i := 0; i < n; {
+		low := &block[i+w-1]
+		switch {
+		case s.silent(*low):
+			s.countPartial(r, -partials(*low))
+			n -= w
+			copy(block[i:i+w], block[n:n+w])
+			continue
+		case s.due(*low):
+			*low = *low&^(toldMask<<toldShift) | (s.told.tick-s.renew)&toldMask<<toldShift
+		}
+		i += w
+	}
+	if n == len(block) {
+		return 0
+	}
+	gone = (len(block) - n) / w
+	s.swarms.cut(t, w, n/w)
+	s.peers[table] -= uint64(gone)
+	s.expired += uint64(gone)
+	return gone
+}
+
+// dropIdle forgets a torrent without peers: at once when it has just lost its last peers and has no completions
+// to remember; after the peer timeout when it never had any, as one we were told of; after a day
+// otherwise.
+func (s *shard) dropIdle(r *torrent, lost bool) {
+	if !r.empty() {
+		return
+	}
+	age, keep := s.now()-r.last, uint32(keepMinutes)
+	if r.downloaded == 0 {
+		keep = s.idle
+	}
+	if age > keep || lost && r.downloaded == 0 {
+		s.torrents.remove(r)
+	}
+}

@@ -1,0 +1,54 @@
+package tracker
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// shard is a part of the store with a lock of its own. It holds the torrents whose hash begins with its number.
+type shard struct {
+	mu sync.Mutex // guards all below
+
+	seen   clock  // ages of peers
+	told   clock  // ages of what other nodes know of them
+	minute clock  // ages of torrents
+	renew  uint64 // ticks of told after which the other nodes are told again
+	idle   uint32 // minutes that a torrent stays which never had peers nor completions
+	rng    rand.PCG
+
+	torrents torrents
+	swarms   swarms
+	sweep    sweep
+
+	// What [Stats] sums up.
+	peers     [tables]uint64
+	partial   uint64
+	completed uint64
+	expired   uint64
+	refused   uint64
+}
+
+// keepMinutes is how long a torrent without peers keeps its downloaded count.
+const keepMinutes = 24 * 60
+
+// advance tells the shard's clocks the time, counted from the tracker's start.
+func (s *shard) advance(at time.Duration) {
+	s.seen.advance(at)
+	s.told.advance(at)
+	s.minute.advance(at)
+}
+
+// now returns the present minute. Minutes begin so high that a torrent which was last announced a day
+// before the tracker's start has one, too.
+func (s *shard) now() uint32 { return uint32(s.minute.tick) }
+
+// counts returns the counts of a torrent.
+func (s *shard) counts(r *torrent) Counts {
+	return Counts{
+		Seeders:    uint32(s.swarms.count(r.peers[seeders4]) + s.swarms.count(r.peers[seeders6])),
+		Leechers:   uint32(s.swarms.count(r.peers[leechers4]) + s.swarms.count(r.peers[leechers6])),
+		Partial:    r.partial,
+		Downloaded: r.downloaded,
+	}
+}
