@@ -189,7 +189,7 @@ func parseNumWant(b []byte) (n int, ok bool) {
 func parseUint(b []byte) (v uint64, ok bool) {
 	for _, c := range b {
 		d := uint64(c - '0')
-		if d > 9 || v > (math.MaxUint64-d)/10 {
+		if d > 9 || v > math.MaxUint64/10 || v*10 > math.MaxUint64-d {
 			return 0, false
 		}
 		v = v*10 + d
@@ -268,10 +268,11 @@ func paramNamed(name []byte) param {
 func unescape(dst *[maxValue]byte, b []byte) (n int, rest []byte, reason string) {
 	for i := 0; i < len(b); i++ {
 		c := b[i]
-		switch c {
-		case '&':
+		switch {
+		case c > '+': // letters and digits, at the price of one comparison
+		case c == '&':
 			return n, b[i+1:], ""
-		case '%':
+		case c == '%':
 			if len(b)-i < 3 {
 				return 0, nil, "cut percent escape"
 			}
@@ -281,7 +282,7 @@ func unescape(dst *[maxValue]byte, b []byte) (n int, rest []byte, reason string)
 			}
 			c = hi<<4 | lo
 			i += 2
-		case '+':
+		case c == '+':
 			c = ' '
 		}
 		if n >= len(dst) {
