@@ -14,8 +14,8 @@ import (
 
 // What net/http accepts and this package refuses, or the other way round, has one of these reasons; all else must agree.
 //
-//   - net/http's reader, unlike its server, takes every method, body and version, a bare LF, a folded line, a header
-//     name with a space in it, and a request without a Host.
+//   - net/http's reader, unlike its server, takes every method, body, version and Host, or none, a bare LF, a folded line,
+//     a header name with a space in it, and repeats of Content-Length.
 //   - It takes targets that are no path: an asterisk, and URLs of every scheme.
 //   - It unescapes path and host, and refuses bad escapes there; this package leaves both as they are.
 //   - It does not know of a limit, nor of the empty line before a request.
@@ -25,6 +25,7 @@ func FuzzParseRequest(f *testing.F) {
 		"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: a, close\r\n\r\nGET / HTTP/1.1\r\n",
 		"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"GET / HTTP/1.1\nHost: h\n\n", "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\n\r\n", "\x16\x03\x01",
+		"GET / HTTP/1.0\r\nHost:a: 0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n",
 	} {
 		f.Add([]byte(text))
 	}
@@ -115,9 +116,9 @@ func documented400(r *http.Request, head []byte) bool {
 			return true
 		}
 	}
-	hosts := r.Header["Host"]
-	return r.ProtoAtLeast(1, 1) && len(hosts) != 1 ||
-		len(hosts) > 0 && strings.Trim(hosts[0], "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~!$&'()*+,;=:[]%") != "" ||
-		len(r.TransferEncoding) > 0 || len(r.Header["Transfer-Encoding"]) > 0 || len(r.Header["Content-Length"]) > 0 ||
+	const hostBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~!$&'()*+,;=:[]%"
+	lower := bytes.ToLower(head)
+	return r.Host == "" && r.ProtoAtLeast(1, 1) || strings.Trim(r.Host, hostBytes) != "" ||
+		bytes.Contains(lower, []byte("\r\ntransfer-encoding:")) || bytes.Contains(lower, []byte("\r\ncontent-length:")) ||
 		!strings.HasPrefix(r.RequestURI, "/")
 }
