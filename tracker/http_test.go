@@ -320,15 +320,19 @@ func TestHTTPTruncated(t *testing.T) {
 // FuzzHTTP hands over any bytes from a client, a private address and a proxy,
 // and reads the answer with net/http.
 func FuzzHTTP(f *testing.F) {
-	x := testHTTP(testConfig)
-	fill(x.tracker, wire.InfoHash{1}, 3, true, false)
-	fill(x.tracker, wire.InfoHash{1}, 3, false, true)
+	var x *exchange
+	var runs int
 	f.Add([]byte(get(announceTarget(1))))
 	f.Add([]byte(get(announceTarget(1, "compact", "0", "ip", "2001:db8::9"), "X-Forwarded-For: 10.1.2.3, x\r\n")))
 	f.Add([]byte(get("/scrape?info_hash=01234567890123456789") + "HEAD / HTTP/1.0\r\n\r\n"))
 	f.Add([]byte(get("/", "Content-Length: 9\r\n")))
 	sources := []netip.Addr{testAddr4, testAddr6, netip.MustParseAddr("10.9.9.9"), netip.MustParseAddr("10.1.0.1"), {}}
 	f.Fuzz(func(t *testing.T, in []byte) {
+		if runs++; runs%fuzzRenew == 1 {
+			x = testHTTP(testConfig)
+			fill(x.tracker, wire.InfoHash{1}, 3, true, false)
+			fill(x.tracker, wire.InfoHash{1}, 3, false, true)
+		}
 		for _, from := range sources {
 			checkHTTPAnswers(t, x, from, slices.Clone(in))
 		}

@@ -274,12 +274,21 @@ func checkUDPReply(t *testing.T, w *udpWorker, from netip.Addr, packet []byte, w
 	}
 }
 
+// fuzzRenew is after how many inputs a fuzz target begins with an empty tracker, so that it holds
+// a bounded number of torrents however long it runs.
+const fuzzRenew = 10000
+
+// FuzzUDP hands over any bytes, mostly from a client that proved its address.
 func FuzzUDP(f *testing.F) {
 	w := testUDP(testConfig)
 	f.Add(true, false, w.announceRequest(testAddr4, wire.UDPAnnounce{Port: 6881, NumWant: -1}))
 	f.Add(true, true, w.request(testAddr6, wire.ActionScrape, make([]byte, 60)))
 	f.Add(false, true, (&wire.UDPHeader{ConnectionID: wire.ProtocolID}).Append(nil))
+	var runs int
 	f.Fuzz(func(t *testing.T, proved, ipv6 bool, packet []byte) {
+		if runs++; runs%fuzzRenew == 0 {
+			w = testUDP(testConfig)
+		}
 		from := testAddr4
 		if ipv6 {
 			from = testAddr6
