@@ -166,6 +166,30 @@ func TestReplyControlDamaged(t *testing.T) {
 	}
 }
 
+// Reading, answering and writing allocate nothing, on a socket of one family and on one of both.
+func TestUDPServeAllocs(t *testing.T) {
+	for _, listen := range []string{"127.0.0.1:0", ":0"} {
+		_, port := startUDP(t, listen)
+		client, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		client.SetDeadline(time.Now().Add(time.Minute))
+		packet, buf := (&wire.UDPHeader{ConnectionID: wire.ProtocolID}).Append(nil), make([]byte, 64)
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := client.Write(packet); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.Read(buf); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", listen, n)
+		}
+	}
+}
+
 // BenchmarkUDPLoopback is one connect over a real socket, there and back, server and client on one machine.
 func BenchmarkUDPLoopback(b *testing.B) {
 	conn, err := ListenUDP("127.0.0.1:0")
