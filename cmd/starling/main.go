@@ -85,6 +85,10 @@ func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
 		serveCommand(),
 		clusterCommand(),
 		statusCommand(),
+		announceCommand(),
+		scrapeCommand(),
+		dumpCommand(),
+		loadCommand(),
 		completionCommand(),
 		helpCommand(),
 	}

@@ -35,9 +35,11 @@ func scrapeHTTP(ctx context.Context, u *url.URL, hashes []wire.InfoHash) (*Scrap
 	return parseScrape(body, hashes)
 }
 
-// announceURL adds the query of a to u, behind what u's query says already (passkeys stand there).
+// announceURL adds the query of a to u, behind what u's query says already: passkeys stand there, and a
+// parameter of a's that stands there too is left to it.
 func announceURL(u *url.URL, a *Announce) *url.URL {
 	q := newQuery(u)
+	q.given = u.Query()
 	q.add("info_hash", escape(a.InfoHash[:]))
 	q.add("peer_id", escape(a.PeerID[:]))
 	q.add("port", strconv.Itoa(int(a.Port)))
@@ -80,8 +82,9 @@ func scrapeURL(u *url.URL, hashes []wire.InfoHash) (*url.URL, error) {
 
 // query builds the query of a URL by hand: url.Values would sort the keys and decode what the user wrote.
 type query struct {
-	base *url.URL
-	b    strings.Builder
+	base  *url.URL
+	given url.Values // not to be added again
+	b     strings.Builder
 }
 
 func newQuery(u *url.URL) *query {
@@ -92,6 +95,9 @@ func newQuery(u *url.URL) *query {
 
 // add adds a parameter whose value is escaped already.
 func (q *query) add(key, value string) {
+	if q.given.Has(key) {
+		return
+	}
 	if q.b.Len() > 0 {
 		q.b.WriteByte('&')
 	}

@@ -66,6 +66,10 @@ func TestAnnounceQuery(t *testing.T) {
 			t.Errorf("%s is %q, want %q", key, got, want)
 		}
 	}
+	u = announceURL(mustParse(t, "http://t.example/announce?compact=0&left=9"), a)
+	if got := fmt.Sprint(u.Query()["compact"], u.Query()["left"]); got != "[0] [9]" {
+		t.Errorf("what the URL says of compact and left becomes %s", got)
+	}
 	u = announceURL(mustParse(t, "http://t.example"), &Announce{NumWant: -1})
 	for _, key := range []string{"event", "numwant", "ip"} {
 		if u.Query().Has(key) {

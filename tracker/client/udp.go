@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"starling/wire"
@@ -170,7 +171,7 @@ func (v *conversation) silence(start time.Time, tries int) *SilenceError {
 // action, or that of an error. It fails with errSilent when none comes in time.
 func (v *conversation) exchange(ctx context.Context, h wire.UDPHeader, body []byte, wait time.Duration) (wire.UDPReply, error) {
 	if _, err := v.conn.Write(append(h.Append(nil), body...)); err != nil {
-		return wire.UDPReply{}, err
+		return wire.UDPReply{}, reason(err)
 	}
 	v.conn.SetReadDeadline(time.Now().Add(wait))
 	for {
@@ -186,7 +187,7 @@ func (v *conversation) exchange(ctx context.Context, h wire.UDPHeader, body []by
 			return wire.UDPReply{}, errSilent
 		}
 		if err != nil {
-			return wire.UDPReply{}, err
+			return wire.UDPReply{}, reason(err)
 		}
 		if n < 8 {
 			v.ignored, v.last = v.ignored+1, fmt.Sprintf("length of %d bytes", n)
@@ -198,6 +199,14 @@ func (v *conversation) exchange(ctx context.Context, h wire.UDPHeader, body []by
 		}
 		return parseUDPReply(v.buf[:n], h.Action)
 	}
+}
+
+// reason returns what the system said, without the addresses of both ends and the name of the call around it.
+func reason(err error) error {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return err
 }
 
 // parseUDPReply reads a reply to a request of the given action.

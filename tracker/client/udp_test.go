@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -307,7 +308,7 @@ func TestUDPConnectionRefused(t *testing.T) {
 	}
 	server.Close()
 	_, err = new(Client).Announce(t.Context(), mustParse(t, "udp://"+server.LocalAddr().String()), &Announce{})
-	if err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if !errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "connection refused" {
 		t.Errorf("%v", err)
 	}
 }

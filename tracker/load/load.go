@@ -54,10 +54,10 @@ type run struct {
 // Run loads the target until the duration is over or ctx ends, and reports what came of it. It fails when the configuration
 // is wrong or the target cannot be reached at the start; what goes wrong later is in the report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	remote, local, err := probe(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be reached: %w", cfg.Target, err)
@@ -127,7 +127,9 @@ const (
 	maxInFlight = 10_000
 )
 
-func (c Config) check() error {
+// Check says what is wrong with the configuration, before anything is sent.
+func (c Config) Check() error {
+	c = c.withDefaults()
 	if c.Target == nil || c.Target.Scheme != "http" && c.Target.Scheme != "udp" {
 		return errors.New("load is made for a target of scheme http or udp")
 	}

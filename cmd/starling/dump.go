@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"starling/livesync"
+	"starling/wire"
+)
+
+// dumpCommand returns `starling dump`: what is said on the group.
+func dumpCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "dump",
+		Usage: "listen to the nodes of a group and print every packet",
+		Description: `Joins the group, sends nothing, and prints each packet on one line: time,
+sender, tracker id, kind, content. Ends on Ctrl-C.
+
+   starling dump
+   starling dump --livesync-interface eth0 | grep 0123456789abcdef0123456789abcdef01234567
+   starling dump --livesync-interface lo               the nodes of starling cluster
+   starling dump --livesync-group 224.0.23.5:9696      what real opentrackers say
+   starling dump --json | jq 'select(.kind == "beacon")'`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "livesync-interface", Value: "auto", Usage: "The interface to listen on: `NAME, IP or auto`, which chooses as serve does."},
+			&cli.StringFlag{Name: "livesync-group", Value: wire.Group.String(), Usage: "The group to join, `ADDR`."},
+			&cli.BoolFlag{Name: "json", Usage: "Print one JSON object per packet."},
+			&cli.BoolFlag{Name: "hex", Usage: "Print the bytes of the packet, too."},
+		},
+		Action: func(c *cli.Context) error {
+			group, name, err := dumpArguments(c)
+			if err != nil {
+				return usagef("dump: %w", err)
+			}
+			conn, err := livesync.Listen(group, name)
+			if err != nil {
+				return usagef("dump: %w", err)
+			}
+			format := dumpFormat{json: c.Bool("json"), hex: c.Bool("hex")}
+			if err := dump(c.Context, conn, format, c.App.Writer); err != nil {
+				return fmt.Errorf("dump of %s on %s: %w", group, name, err)
+			}
+			return nil
+		},
+	}
+}
+
+// dumpArguments reads the command line of `dump`: the group, and the interface as [livesync.Listen] takes it.
+func dumpArguments(c *cli.Context) (group netip.AddrPort, name string, err error) {
+	if err := setGroup(&group)(c.String("livesync-group")); err != nil {
+		return group, "", fmt.Errorf("--livesync-group: %w", err)
+	}
+	name, warning, err := livesync.FindInterface(c.String("livesync-interface"))
+	switch {
+	case err != nil:
+		return group, "", fmt.Errorf("--livesync-interface: %w", err)
+	case warning != "":
+		return group, "", fmt.Errorf("%s", warning)
+	case name == "":
+		return group, "", fmt.Errorf("--livesync-interface: there is nothing to hear on %q", c.String("livesync-interface"))
+	}
+	return group, name, nil
+}
+
+// dumpCheck is how often dump looks whether its membership still holds.
+const dumpCheck = time.Second
+
+// dump prints what arrives on conn until ctx ends, which is no error, or the membership does. It closes conn.
+func dump(ctx context.Context, conn livesync.Conn, format dumpFormat, w io.Writer) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	closed := make(chan struct{})
+	defer func() { end(nil); <-closed }()
+	go func() {
+		defer close(closed)
+		end(watch(ctx, conn))
+		conn.Close()
+	}()
+	b := make([]byte, 1<<16)
+	for {
+		n, from, _, err := conn.Read(b)
+		if err != nil {
+			if ctx.Err() == nil {
+				return err
+			}
+			if cause := context.Cause(ctx); cause != context.Canceled {
+				return cause
+			}
+			return nil
+		}
+		line := format.line(time.Now(), from, b[:n])
+		if _, err := io.WriteString(w, line+"\n"); err != nil {
+			return err
+		}
+	}
+}
+
+// watch returns nil when ctx ends, and otherwise why the membership has ended.
+func watch(ctx context.Context, conn livesync.Conn) error {
+	tick := time.NewTicker(dumpCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := conn.Check(); err != nil {
+				return err
+			}
+		}
+	}
+}
