@@ -86,6 +86,9 @@ func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte
 	case p.From == n.ident.id:
 		n.dropped.OwnID++
 		n.clash(now, from)
+		if p.Kind == wire.KindEmpty {
+			n.hearLegacy(now, p.From, from) // a tell hangs it, whatever its id
+		}
 		return p, nil
 	}
 	sender := n.nodes.heard(now, p.From, from)
@@ -118,7 +121,8 @@ func (n *Node) speaks(now time.Time, sender *node, mapped bool) {
 func (n *Node) control(now time.Time, sender *node, p *wire.Packet) {
 	switch p.Kind {
 	case wire.KindEmpty:
-		n.hearLegacy(now, sender)
+		sender.empty = now
+		n.hearLegacy(now, p.From, sender.address)
 	case wire.KindBeacon:
 		n.received.Beacons++
 		sender.torrents = p.Torrents
@@ -137,14 +141,12 @@ func (n *Node) control(now time.Time, sender *node, p *wire.Packet) {
 	n.poke() // the sender's next deadline may have changed
 }
 
-// hearLegacy notes the sign of life of an opentracker of 2010. The caller holds n.mu.
-func (n *Node) hearLegacy(now time.Time, sender *node) {
-	if sender.empty.IsZero() || !n.scrape.withheld(now) && n.cfg.ScrapeSync == Auto {
-		n.log.Warn().Stringer("node", sender.id).Stringer("address", sender.address).Stringer("scrape_sync", n.cfg.ScrapeSync).
-			Msg("an opentracker of 2010, which hangs on the first tell it hears; with scrape sync auto no tell is sent while it is heard and for an hour after")
+// hearLegacy notes the sign of life of an opentracker of 2010, and names it if none was heard for a while. The caller holds n.mu.
+func (n *Node) hearLegacy(now time.Time, id wire.NodeID, from netip.AddrPort) {
+	if n.scrape.hearLegacy(now, from) {
+		n.log.Warn().Stringer("node", id).Stringer("address", from).Stringer("scrape_sync", n.cfg.ScrapeSync).
+			Bool("tells_withheld", n.scrape.withheld(now)).Msg("an opentracker of 2010 is there, which hangs on the first tell it hears")
 	}
-	sender.empty = now
-	n.scrape.hearLegacy(now, sender.address)
 }
 
 // clash deals with our own id in a packet that is not ours. The caller holds n.mu.

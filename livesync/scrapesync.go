@@ -84,9 +84,11 @@ func (s *scrapeSync) told(now time.Time, self wire.NodeID, p *wire.Packet) {
 	}
 }
 
-// hearLegacy is told of a sign of life of an opentracker of 2010.
-func (s *scrapeSync) hearLegacy(now time.Time, from netip.AddrPort) {
+// hearLegacy is told of a sign of life of an opentracker of 2010, and reports whether it is the first in a while.
+func (s *scrapeSync) hearLegacy(now time.Time, from netip.AddrPort) (first bool) {
+	first = !within(now, s.legacy, legacyMemory)
 	s.legacy, s.legacyAddress = now, from
+	return first
 }
 
 // withheld reports whether no tell may leave.

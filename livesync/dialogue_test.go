@@ -1,0 +1,352 @@
+package livesync
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"starling/wire"
+)
+
+var update = flag.Bool("update", false, "write what the dialogues under testdata say now")
+
+// TestDialogues plays the conversations under testdata. Each file is a series
+// of steps: commands, a line of dashes, and what happened, which -update writes anew. Nodes are
+// whole ones without their loops: time passes only where the text says so.
+func TestDialogues(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dialogues: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(want))
+			if *update {
+				err = os.WriteFile(file, []byte(got), 0o644)
+			} else if got != string(want) {
+				t.Errorf("the dialogue went differently (-update accepts it):\n%s", got)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// play returns the dialogue with what happens now in place of what the text says happens.
+func play(t *testing.T, text string) string {
+	d := &dialogue{t: t, now: epoch}
+	var out strings.Builder
+	happened := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case happened && line != "":
+		case line == "----":
+			happened = true
+			out.WriteString(line + "\n" + d.out.String())
+			d.out.Reset()
+		default:
+			happened = false
+			out.WriteString(line + "\n")
+			if line != "" && line[0] != '#' {
+				d.command(strings.Fields(line))
+			}
+		}
+	}
+	return out.String()
+}
+
+// epoch is when dialogues begin.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// dialogue is a segment without faults or delays, and the nodes on it.
+type dialogue struct {
+	t     *testing.T
+	now   time.Time
+	actor []*actor
+	out   strings.Builder
+}
+
+type actor struct {
+	name  string
+	addr  netip.AddrPort
+	model *Model
+	node  *Node
+	state string
+	gone  bool
+}
+
+// command runs one line:
+//
+//	node NAME [id=HEX] [flush= interval= first-beacon= dialect= scrape-sync= fixed=]   joins, as 10.0.0.N
+//	torrents NAME FIRST COUNT DOWNLOADED      are in its store, numbered
+//	refuse NAME FIRST COUNT                   are refused by its access list
+//	announce NAME TORRENT PEER WHAT           WHAT: leecher, seeder, completed, stopped
+//	raw ADDRESS HEX                           a datagram from there, to all nodes
+//	run DURATION                              time passes
+//	kill NAME                                 it falls silent
+//	show NAME                                 its status
+func (d *dialogue) command(f []string) {
+	opts := map[string]string{}
+	for _, o := range f[1:] {
+		if k, v, ok := strings.Cut(o, "="); ok {
+			opts[k] = v
+		}
+	}
+	num := func(i int) int {
+		n, err := strconv.Atoi(f[i])
+		if err != nil {
+			d.t.Fatalf("%v: %v", f, err)
+		}
+		return n
+	}
+	switch f[0] {
+	case "node":
+		d.join(f[1], opts)
+	case "torrents":
+		d.find(f[1]).model.Fill(d.now, num(2), num(3), uint64(num(4)))
+	case "refuse":
+		first, n := num(2), num(3)
+		d.find(f[1]).model.Refuse = func(h wire.InfoHash) bool {
+			return bytes.Compare(h[:], hash(first)) >= 0 && bytes.Compare(h[:], hash(first+n)) < 0
+		}
+	case "announce":
+		flags := map[string]wire.Flags{"leecher": 0, "seeder": wire.Seeding, "completed": wire.Seeding | wire.Complete, "stopped": wire.Stopped}
+		d.find(f[1]).model.Announce(d.now, HashOf(num(2)), wire.PeerFrom(netip.MustParseAddrPort(f[3])), flags[f[4]])
+		d.settle()
+	case "raw":
+		b, err := hex.DecodeString(f[2])
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		d.deliver(netip.MustParseAddrPort(f[1]), b)
+		d.settle()
+	case "run":
+		dur, err := time.ParseDuration(f[1])
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		d.run(dur)
+	case "kill":
+		d.find(f[1]).gone = true
+	case "show":
+		d.show(d.find(f[1]))
+	default:
+		d.t.Fatalf("unknown command %q", f[0])
+	}
+}
+
+func hash(n int) []byte {
+	h := HashOf(n)
+	return h[:]
+}
+
+func (d *dialogue) join(name string, opts map[string]string) {
+	n := len(d.actor) + 1
+	a := &actor{name: name, model: NewModel(), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 40000)}
+	option := func(key, otherwise string) string {
+		if v, ok := opts[key]; ok {
+			return v
+		}
+		return otherwise
+	}
+	dur := func(key, otherwise string) time.Duration {
+		v, err := time.ParseDuration(option(key, otherwise))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		return v
+	}
+	cfg := Config{
+		ID:               wire.NodeID{0, 0, 0, byte(n)},
+		FixedID:          option("fixed", "no") == "yes",
+		Group:            wire.Group,
+		Interface:        "eth0",
+		Flush:            dur("flush", "250ms"),
+		BeaconInterval:   dur("interval", "60s"),
+		FirstBeaconDelay: dur("first-beacon", "30m"),
+		InquireThreshold: 25,
+		Seed:             &[32]byte{byte(n)},
+		Log:              zerolog.New(&dialogueLog{d, name}).Level(zerolog.WarnLevel),
+	}
+	if id, ok := opts["id"]; ok {
+		cfg.ID, _ = wire.ParseNodeID(id)
+	}
+	var err, err2 error
+	cfg.Dialect, err = ParseDialect(option("dialect", "seed"))
+	cfg.ScrapeSync, err2 = ParseScrapeSync(option("scrape-sync", "auto"))
+	if err != nil || err2 != nil {
+		d.t.Fatal(err, err2)
+	}
+	a.model.Join(&cfg)
+	a.node = New(cfg)
+	a.model.OnChange = a.node.Offer
+	a.node.start(d.now)
+	a.node.joined(d.now, Link{Name: "eth0", Local: a.addr, Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, ReceiveBuffer: wantedBuffer})
+	a.state = a.node.scrape.state(d.now)
+	d.actor = append(d.actor, a)
+}
+
+func (d *dialogue) find(name string) *actor {
+	for _, a := range d.actor {
+		if a.name == name {
+			return a
+		}
+	}
+	d.t.Fatalf("there is no node %q", name)
+	return nil
+}
+
+// run lets time pass, from deadline to deadline.
+func (d *dialogue) run(dur time.Duration) {
+	end := d.now.Add(dur)
+	for {
+		d.settle()
+		next := end
+		for _, a := range d.actor {
+			if due := a.node.due(d.now); !a.gone && !due.IsZero() && due.Before(next) {
+				next = due
+			}
+		}
+		if next = maxTime(next, d.now); !next.Before(end) {
+			d.now = end
+			d.settle()
+			return
+		}
+		if next.Equal(d.now) {
+			d.t.Fatalf("a node is due at %s again and again", d.clock())
+		}
+		d.now = next
+	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// settle sends everything that is to be sent now, and says what changed.
+func (d *dialogue) settle() {
+	for again := true; again; {
+		again = false
+		for _, a := range d.actor {
+			if a.gone {
+				continue
+			}
+			for pkt := a.node.next(d.now); pkt != nil; pkt = a.node.next(d.now) {
+				d.say(a.name, describePacket(pkt, d.names()))
+				d.deliver(a.addr, pkt)
+				again = true
+			}
+			d.noteState(a)
+		}
+	}
+}
+
+func (d *dialogue) deliver(from netip.AddrPort, pkt []byte) {
+	for _, a := range d.actor {
+		if !a.gone {
+			a.node.receive(d.now, from, wire.Group.Addr(), pkt)
+			d.noteState(a)
+		}
+	}
+}
+
+func (d *dialogue) noteState(a *actor) {
+	if s := a.node.scrape.state(d.now); s != a.state {
+		d.say(a.name, fmt.Sprintf("is %s, was %s", s, a.state))
+		a.state = s
+	}
+}
+
+func (d *dialogue) show(a *actor) {
+	n := a.node
+	d.say(a.name, fmt.Sprintf("serves %d torrents, applied %d records, learned %d entries", a.model.Count(), len(a.model.Applied), len(a.model.Learned)))
+	d.say(a.name, fmt.Sprintf("sent %+v", n.sent))
+	d.say(a.name, fmt.Sprintf("received %+v", n.received))
+	d.say(a.name, fmt.Sprintf("dropped %+v", n.dropped))
+	for _, o := range n.nodes.sorted(d.now) {
+		d.say(a.name, fmt.Sprintf("knows %s at %s: %d packets, %d records, %d torrents, dialect %q", o.id, o.address, o.packets, o.records, o.torrents, o.dialect()))
+	}
+}
+
+func (d *dialogue) names() map[wire.NodeID]string {
+	names := map[wire.NodeID]string{}
+	for _, a := range d.actor {
+		names[a.node.ident.id] = a.name
+	}
+	return names
+}
+
+func (d *dialogue) clock() string { return fmt.Sprintf("%9.3f", d.now.Sub(epoch).Seconds()) }
+
+func (d *dialogue) say(name, what string) { fmt.Fprintf(&d.out, "%s %s %s\n", d.clock(), name, what) }
+
+// dialogueLog writes what a node logs into the dialogue.
+type dialogueLog struct {
+	d    *dialogue
+	name string
+}
+
+func (l *dialogueLog) Write(b []byte) (int, error) {
+	l.d.say(l.name, "logs "+strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+// describePacket puts a packet into words.
+func describePacket(pkt []byte, names map[wire.NodeID]string) string {
+	p, err := wire.ParsePacket(pkt)
+	if err != nil {
+		return err.Error()
+	}
+	var items []string
+	for i := range p.Len() {
+		if p.Kind == wire.KindTell {
+			e := p.Tell(i)
+			items = append(items, fmt.Sprintf("#%d=%d", number(e.InfoHash), e.Downloaded))
+		} else {
+			r := p.Record(i)
+			items = append(items, fmt.Sprintf("#%d %s %s", number(r.InfoHash), r.Peer, r.Flags))
+		}
+	}
+	if len(items) > 4 {
+		items = append(append(items[:2:2], "..."), items[len(items)-1])
+	}
+	switch p.Kind {
+	case wire.KindBeacon:
+		return fmt.Sprintf("> beacon %d", p.Torrents)
+	case wire.KindInquire:
+		target, ok := names[p.Target]
+		if !ok {
+			target = p.Target.String()
+		}
+		return "> inquire " + target
+	}
+	return fmt.Sprintf("> %s, %d: %s", p.Kind, p.Len(), strings.Join(items, ", "))
+}
+
+// number is the inverse of HashOf.
+func number(h wire.InfoHash) uint64 {
+	var n uint64
+	for _, b := range h[:8] {
+		n = n<<8 | uint64(b)
+	}
+	return n
+}
