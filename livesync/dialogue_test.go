@@ -80,6 +80,13 @@ type dialogue struct {
 	now   time.Time
 	actor []*actor
 	out   strings.Builder
+	sent  []sentPacket
+}
+
+type sentPacket struct {
+	at   time.Time
+	name string
+	pkt  []byte
 }
 
 type actor struct {
@@ -252,6 +259,7 @@ func (d *dialogue) settle() {
 			}
 			for pkt := a.node.next(d.now); pkt != nil; pkt = a.node.next(d.now) {
 				d.say(a.name, describePacket(pkt, d.names()))
+				d.sent = append(d.sent, sentPacket{d.now, a.name, bytes.Clone(pkt)})
 				d.deliver(a.addr, pkt)
 				again = true
 			}

@@ -66,8 +66,9 @@ type NodeStatus struct {
 }
 
 // Status returns what the node knows of itself and the others.
-func (n *Node) Status() Status {
-	now := time.Now()
+func (n *Node) Status() Status { return n.status(time.Now()) }
+
+func (n *Node) status(now time.Time) Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := Status{
