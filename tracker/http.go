@@ -50,6 +50,8 @@ const (
 	// its last answer on, and for an answer to be taken.
 	headTimeout = 10 * time.Second
 
+	// acceptTime is how long, at the end, connections that wait in the system's queue are still accepted.
+	acceptTime = 20 * time.Millisecond
 	// drainTime is how long, at the end, a request that is on its way through this machine is waited for.
 	drainTime = 100 * time.Millisecond
 
@@ -108,7 +110,7 @@ const deferAccept = 1
 // its answer, 10 s at most. Any other end is an error.
 func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
-	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	defer context.AfterFunc(ctx, func() { lastAccepts(ln) })()
 	l := &httpListener{HTTP: s, open: make(map[net.Conn]struct{})}
 	defer l.drain()
 	for pause := time.Duration(0); ; {
@@ -130,6 +132,15 @@ func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 			case <-ctx.Done():
 			}
 		}
+	}
+}
+
+// lastAccepts ends the accepting of ln once the connections that wait in the
+// system's queue, with their requests, have been taken; closing ln would reset them.
+func lastAccepts(ln net.Listener) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok || tcp.SetDeadline(time.Now().Add(acceptTime)) != nil {
+		ln.Close()
 	}
 }
 
