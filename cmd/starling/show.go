@@ -85,7 +85,7 @@ func fetchStatus(ctx context.Context, addr string) ([]byte, error) {
 		return nil, err
 	}
 	// A proxy from the environment has no business between us and this host.
-	client := http.Client{Transport: &http.Transport{Proxy: nil}}
+	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {

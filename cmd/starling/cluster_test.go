@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// runningCluster is a `starling cluster` in this process.
+type runningCluster struct {
+	port int
+	text string // what it printed
+	end  context.CancelFunc
+	code chan int
+}
+
+// startCluster starts one on ports that happen to be free.
+func startCluster(t *testing.T, n int) *runningCluster {
+	t.Helper()
+	group := testGroup().String()
+	for range 50 {
+		port := 20000 + rand.IntN(20000)
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &runningCluster{port: port, end: cancel, code: make(chan int, 1)}
+		var stderr bytes.Buffer
+		go func() {
+			code := run(ctx, []string{"starling", "cluster", "-n", strconv.Itoa(n), "--port", strconv.Itoa(port), "--livesync-group", group}, nil, w, &stderr)
+			w.Close()
+			c.code <- code
+		}()
+		out := bufio.NewReader(r)
+		for !strings.Contains(c.text, "Ctrl-C") {
+			line, err := out.ReadString('\n')
+			c.text += line
+			if err != nil {
+				break
+			}
+		}
+		if strings.Contains(c.text, "Ctrl-C") {
+			go io.Copy(io.Discard, out)
+			return c
+		}
+		cancel()
+		if code := <-c.code; code != exitUsage || !strings.Contains(stderr.String(), "in use") {
+			t.Fatalf("exit code %d, %s", code, &stderr)
+		}
+	}
+	t.Fatal("no free ports")
+	return nil
+}
+
+// TestCluster: what is announced to one tracker is known at all of them, and the printed addresses are right.
+func TestCluster(t *testing.T) {
+	c := startCluster(t, 3)
+	addr := func(i int) string { return loopback(c.port + i) }
+	for i := range 3 {
+		for _, want := range []string{"http://" + addr(2*i) + "/announce", "udp://" + addr(2*i) + "/announce", "http://" + addr(2*i+1) + "/"} {
+			if !strings.Contains(c.text, want) {
+				t.Errorf("%s was not printed", want)
+			}
+		}
+	}
+	announce(t, "http", addr(0), 6881)
+	began := time.Now()
+	for _, i := range []int{3, 5} {
+		for nodeStatusOf(t, addr(i)).Peers.IPv4 == 0 {
+			if time.Since(began) > patience {
+				t.Fatalf("the peer is not known at %s", addr(i))
+			}
+		}
+	}
+	if got := fmt.Sprint(announce(t, "udp", addr(4), 6882)); got != "[127.0.0.1:6881]" {
+		t.Errorf("the third tracker tells of %s", got)
+	}
+	if got := fmt.Sprint(announce(t, "http", addr(2), 6883)); !strings.Contains(got, "127.0.0.1:6881") {
+		t.Errorf("the second tracker tells of %s", got)
+	}
+	if r := inTime(t, "status", "--admin", addr(5)); r.code != exitOK || !strings.Contains(r.stdout, nodeStatusOf(t, addr(1)).TrackerID) {
+		t.Errorf("the third does not show the first: %+v", r)
+	}
+	c.end()
+	if code := <-c.code; code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestClusterPortInUse: one port of the last tracker is taken, so none of them runs.
+func TestClusterPortInUse(t *testing.T) {
+	for range 50 {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		port := taken.Addr().(*net.TCPAddr).Port
+		first := strconv.Itoa(port - 5) // its admin port is the last of the three
+		r := inTime(t, "cluster", "--port", first)
+		if !strings.Contains(r.stderr, taken.Addr().String()) {
+			continue // another port was taken as well
+		}
+		r.wantUsageError(t, "--port", taken.Addr().String(), "in use")
+		if r.stdout != "" {
+			t.Errorf("printed %q", r.stdout)
+		}
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", first))
+		if err != nil {
+			t.Fatalf("the first tracker's port was kept: %v", err)
+		}
+		ln.Close()
+		return
+	}
+	t.Fatal("no free ports")
+}
