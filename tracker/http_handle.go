@@ -65,7 +65,7 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		x.refuseParameter(err.Error())
 		return
 	}
-	client, ok := x.sources.client(from, r.ForwardedFor)
+	client, ok := x.sources.client(from, &r.ForwardedFor)
 	if !ok {
 		x.refuseParameter("X-Forwarded-For: not an address")
 		return

@@ -3,7 +3,10 @@ package tracker
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"starling/wire"
 )
 
 // sources says whose word on an address counts. There are two such words:
@@ -37,17 +40,19 @@ func (s *sources) mayNameIP(client netip.Addr) bool {
 // before counts, and so on. What stands further to the left anybody may have written.
 // A proxy that names nobody asks for itself. ok is false when a proxy
 // names something that is no address: there is no telling who the client is.
-func (s *sources) client(from netip.Addr, forwardedFor []byte) (client netip.Addr, ok bool) {
+func (s *sources) client(from netip.Addr, forwardedFor *wire.ForwardedFor) (client netip.Addr, ok bool) {
 	client = from.Unmap().WithZone("")
-	for len(forwardedFor) > 0 && s.proxy(client) {
-		comma := bytes.LastIndexByte(forwardedFor, ',')
-		last := bytes.Trim(forwardedFor[comma+1:], " \t")
-		forwardedFor = forwardedFor[:max(comma, 0)]
-		if len(last) == 0 {
-			continue // an empty element is none (RFC 9110, 5.6.1.2)
-		}
-		if client, ok = parseForwarded(last); !ok {
-			return netip.Addr{}, false
+	for _, line := range slices.Backward(forwardedFor[:]) {
+		for len(line) > 0 && s.proxy(client) {
+			comma := bytes.LastIndexByte(line, ',')
+			last := bytes.Trim(line[comma+1:], " \t")
+			line = line[:max(comma, 0)]
+			if len(last) == 0 {
+				continue // an empty element is none (RFC 9110, 5.6.1.2)
+			}
+			if client, ok = parseForwarded(last); !ok {
+				return netip.Addr{}, false
+			}
 		}
 	}
 	return client, true

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"starling/wire"
 )
 
 func testSources() *sources {
@@ -46,11 +48,24 @@ func TestClientBehindProxies(t *testing.T) {
 		{"10.1.0.1", "192.0.2.1:", refused},
 		{"10.1.0.1", "192.0.2.256", refused},
 	} {
-		got, ok := testSources().client(netip.MustParseAddr(c.from), []byte(c.header))
-		if s := got.String(); ok && s != c.want || ok == (c.want == refused) {
-			t.Errorf("from %s, %q: %s, %v, want %s", c.from, c.header, s, ok, c.want)
+		oneLine := forwardedLines(c.header)
+		aLineEach := forwardedLines(strings.Split(c.header, ",")...)
+		for _, lines := range []wire.ForwardedFor{oneLine, aLineEach} {
+			got, ok := testSources().client(netip.MustParseAddr(c.from), &lines)
+			if s := got.String(); ok && s != c.want || ok == (c.want == refused) {
+				t.Errorf("from %s, %q: %s, %v, want %s", c.from, lines, s, ok, c.want)
+			}
 		}
 	}
+}
+
+// forwardedLines returns the last of some X-Forwarded-For lines as a request has them.
+func forwardedLines(lines ...string) (f wire.ForwardedFor) {
+	for _, line := range lines {
+		copy(f[:], f[1:])
+		f[len(f)-1] = []byte(line)
+	}
+	return f
 }
 
 func TestMayNameIP(t *testing.T) {
@@ -71,11 +86,12 @@ func FuzzClient(f *testing.F) {
 	f.Add([]byte("192.0.2.1, 10.1.0.1"))
 	f.Add([]byte("[2001:db8::1]:80,"))
 	f.Fuzz(func(t *testing.T, header []byte) {
+		lines := forwardedLines(string(header))
 		s, stranger := testSources(), netip.MustParseAddr("198.51.100.1")
-		if got, ok := s.client(stranger, header); !ok || got != stranger {
+		if got, ok := s.client(stranger, &lines); !ok || got != stranger {
 			t.Fatalf("a stranger became %v, %v", got, ok)
 		}
-		if got, ok := s.client(netip.MustParseAddr("10.1.0.1"), header); ok && (!got.IsValid() || got.Zone() != "" || got.Is4In6()) {
+		if got, ok := s.client(netip.MustParseAddr("10.1.0.1"), &lines); ok && (!got.IsValid() || got.Zone() != "" || got.Is4In6()) {
 			t.Fatalf("client %v", got)
 		}
 	})

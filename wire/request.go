@@ -16,10 +16,15 @@ type Request struct {
 	Path         []byte // from the first slash to the question mark
 	Query        []byte // what follows the question mark; nil: there is none
 	Host         []byte // of an absolute target, else of the Host header
-	ForwardedFor []byte // the last X-Forwarded-For line: its last element is what the nearest proxy says; empty: nothing is said
-	HTTP10       bool   // a connection that stays open must be told so
-	Close        bool   // the connection ends with the answer
+	ForwardedFor ForwardedFor
+	HTTP10       bool // a connection that stays open must be told so
+	Close        bool // the connection ends with the answer
 }
+
+// ForwardedFor holds the last X-Forwarded-For lines of a request, in their order and at the end: together they
+// are one list, whose last element is what the nearest proxy says. The lines that are not there are empty. More of them than
+// this come from no chain of proxies, and what anybody may have written stands first.
+type ForwardedFor [4][]byte
 
 // ErrIncomplete says that the head is good as far as it is there: read on.
 var ErrIncomplete = errors.New("http: the head is not complete")
@@ -205,7 +210,8 @@ func (h *head) header(line []byte) error {
 	case is(name, "transfer-encoding"):
 		return errEncoding
 	case is(name, "x-forwarded-for"):
-		h.ForwardedFor = value
+		copy(h.ForwardedFor[:], h.ForwardedFor[1:])
+		h.ForwardedFor[len(h.ForwardedFor)-1] = value
 	}
 	return nil
 }

@@ -33,13 +33,17 @@ func TestParseRequest(t *testing.T) {
 		return r
 	}
 	closing := with(func(r *wire.Request) { r.Close = true })
-	forwarded := func(list string) wire.Request {
-		return with(func(r *wire.Request) { r.ForwardedFor = []byte(list) })
+	forwarded := func(lines ...string) wire.Request {
+		return with(func(r *wire.Request) {
+			for i, line := range lines {
+				r.ForwardedFor[len(r.ForwardedFor)-len(lines)+i] = []byte(line)
+			}
+		})
 	}
 	for text, want := range map[string]wire.Request{
 		firefox: {
 			Method: []byte("GET"), Path: []byte("/announce"), Query: []byte(qBittorrent),
-			Host: []byte("tracker.example:6969"), ForwardedFor: []byte("192.0.2.1, 192.0.2.2"),
+			Host: []byte("tracker.example:6969"), ForwardedFor: wire.ForwardedFor{3: []byte("192.0.2.1, 192.0.2.2")},
 		},
 		"GET / HTTP/1.1\r\nHost: h\r\n\r\n":                                                get("/", "h"),
 		"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n":                                            get("/", "h"),
@@ -58,9 +62,10 @@ func TestParseRequest(t *testing.T) {
 		"GET / HTTP/1.0\r\n\r\n":                                                           {Method: []byte("GET"), Path: []byte("/"), HTTP10: true, Close: true},
 		"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n":                                 {Method: []byte("GET"), Path: []byte("/"), HTTP10: true},
 		"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n":                          {Method: []byte("GET"), Path: []byte("/"), HTTP10: true, Close: true},
-		"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1\r\nx-forwarded-for: 2, 3\r\n\r\n": forwarded("2, 3"),
-		"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1\r\nX-Forwarded-For:\r\n\r\n":      forwarded(""),
-		"GET / HTTP/1.1\r\nHost: h\r\nX: \x80\xff\ta\r\n\r\n":                              get("/", "h"),
+		"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1\r\nx-forwarded-for: 2, 3\r\n\r\n": forwarded("1", "2, 3"),
+		"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1\r\nX-Forwarded-For:\r\n\r\n":      forwarded("1", ""),
+		"GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X-Forwarded-For: a\r\n", 3) + strings.Repeat("X-Forwarded-For: b\r\n", 4) + "\r\n": forwarded("b", "b", "b", "b"),
+		"GET / HTTP/1.1\r\nHost: h\r\nX: \x80\xff\ta\r\n\r\n":                                                                                get("/", "h"),
 	} {
 		got, n, err := wire.ParseRequest([]byte(text + "GET /next"))
 		if err != nil || n != len(text) || show(got) != show(want) {
