@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,6 +95,21 @@ func TestCluster(t *testing.T) {
 	c.end()
 	if code := <-c.code; code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestClusterCommands: the lines it tells the user to try are ones the program takes.
+func TestClusterCommands(t *testing.T) {
+	c := startCluster(t, 1)
+	defer func() { c.end(); <-c.code }()
+	lines := regexp.MustCompile(`(?m)^   `+regexp.QuoteMeta(programName())+` (.*)$`).FindAllStringSubmatch(c.text, -1)
+	if len(lines) != 3 {
+		t.Fatalf("%d commands in:\n%s", len(lines), c.text)
+	}
+	for _, line := range lines {
+		if r := inTime(t, strings.Fields(line[1])...); r.code != exitOK {
+			t.Errorf("starling %s: %+v", line[1], r)
+		}
 	}
 }
 

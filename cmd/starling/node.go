@@ -208,7 +208,7 @@ func (n *node) run(ctx context.Context) error {
 	n.log.Info().Msg("draining: no new requests, answering those in hand")
 	err := servers.end()
 	err = cmp.Or(err, rest.end())
-	n.log.Info().Err(err).Dur("uptime", time.Since(n.started)).Msg("ended")
+	n.log.Info().Err(err).Float64("uptime_s", seconds(time.Since(n.started))).Msg("ended")
 	return err
 }
 

@@ -131,7 +131,7 @@ func TestBashCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
-		"starling s":                           "serve status",
+		"starling s":                           "serve status scrape",
 		"starling cl":                          "cluster",
 		"starling serve --livesync-d":          "--livesync-dialect",
 		"starling serve --livesync-dialect ":   "seed modern both",
