@@ -359,7 +359,7 @@ func TestModel(t *testing.T) {
 		{1, 3, 5, 20_000, 1},      // the same few names again and again
 		{1, 1, 400, 40_000, 50},   // one swarm around the size where directories come and go
 		{2, 300, 4, 40_000, 100},  // a table that grows and shrinks
-		{1, 2, 5000, 60_000, 300}, // large directories
+		{1, 2, 2000, 50_000, 300}, // large directories
 		{4, 2000, 30, 60_000, 500},
 	} {
 		t.Run(fmt.Sprintf("%+v", space), func(t *testing.T) {

@@ -1,0 +1,67 @@
+package tracker
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"starling/wire"
+)
+
+// TestChooseUniform counts how often each peer of a swarm is chosen. The sum of squared deviations from the mean must be what
+// chance makes it (chi-square; answers are drawn without replacement, which narrows it by the share left out).
+func TestChooseUniform(t *testing.T) {
+	for _, c := range []struct {
+		peers, want, rounds int
+		v6                  bool
+	}{
+		{20, 5, 20_000, false},   // one block
+		{64, 50, 20_000, false},  // one full block
+		{150, 50, 20_000, false}, // a directory that is gone through whole
+		{250, 50, 20_000, true},
+		{400, 50, 20_000, false}, // drawn from few blocks
+		{3000, 50, 40_000, false},
+		{3000, 50, 40_000, true},
+		{3000, 200, 10_000, false},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			tr := New(Config{Shards: 1, Seed: &[32]byte{9}}, epoch)
+			nth := peer4
+			if c.v6 {
+				nth = peer6
+			}
+			for i := range c.peers {
+				tr.Apply(epoch, wire.Record{InfoHash: hashOf(1), Peer: nth(i)})
+			}
+			counts := map[wire.Peer]int{}
+			a := Announce{InfoHash: hashOf(1), Peer: nth(c.peers), NumWant: c.want}
+			for range c.rounds {
+				var ans Answer
+				tr.Announce(epoch, &a, &ans)
+				for b := ans.Peers4; len(b) > 0; b = b[wire.Compact4:] {
+					counts[wire.PeerFrom4(b)]++
+				}
+				for b := ans.Peers6; len(b) > 0; b = b[wire.Compact6:] {
+					counts[wire.PeerFrom6(b)]++
+				}
+			}
+			expect := float64(c.rounds) * float64(c.want) / float64(c.peers)
+			sum, total := 0.0, 0
+			for i := range c.peers {
+				n := counts[nth(i)]
+				total += n
+				sum += (float64(n) - expect) * (float64(n) - expect) / expect
+			}
+			if total != c.rounds*c.want {
+				t.Fatalf("%d peers in %d answers, not %d each", total, c.rounds, c.want)
+			}
+			free := float64(c.peers - 1)
+			chi := sum / (1 - float64(c.want)/float64(c.peers))
+			deviation := (chi - free) / math.Sqrt(2*free)
+			t.Logf("chi-square %.0f with %.0f degrees of freedom: %.1f standard deviations", chi, free, deviation)
+			if math.Abs(deviation) > 5 {
+				t.Errorf("peers are not equally likely")
+			}
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package tracker
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"starling/wire"
+)
+
+// TestTellsWhileTableChanges walks over the torrents while others come and go. Those that are there all
+// the while are seen exactly once.
+func TestTellsWhileTableChanges(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for _, step := range []int{1, 7, wire.MaxTells, 5000} {
+		tr := New(Config{Shards: 4, Seed: &[32]byte{6}}, epoch)
+		const stay, others = 1000, 4000
+		for n := range stay {
+			tr.Learn(epoch, wire.Tell{InfoHash: hashOf(n * 5), Downloaded: uint64(n)})
+			seen(tr, epoch, hashOf(n*5+1), peer4(1)) // has no completions: goes when it stops
+		}
+		count := map[wire.InfoHash]int{}
+		dst := make([]wire.Tell, step)
+		for cursor := uint64(0); ; {
+			n, next := tr.Tells(epoch, cursor, dst)
+			for _, e := range dst[:n] {
+				count[e.InfoHash]++
+			}
+			if cursor = next; next == 0 {
+				break
+			}
+			for range 5 {
+				h := hashOf(rng.IntN(others)*5 + 1)
+				a := Announce{InfoHash: h, Peer: peer4(1)}
+				if rng.IntN(2) == 0 {
+					a.Event = wire.EventStopped
+				}
+				tr.Announce(epoch, &a, &Answer{})
+			}
+		}
+		for n := range stay {
+			if c := count[hashOf(n*5)]; c != 1 {
+				t.Fatalf("seed %d, %d a step: torrent %d was seen %d times", seed, step, n, c)
+			}
+		}
+		audit(t, tr)
+	}
+}
+
+// TestTellsEdges asks with cursors that no walk gave, and walks over nothing.
+func TestTellsEdges(t *testing.T) {
+	tr := newTracker(nil)
+	dst := make([]wire.Tell, 3)
+	for _, cursor := range []uint64{0, 1, 1 << 32, 1<<32 | 5, 2 << 32, 1<<64 - 1} {
+		if n, next := tr.Tells(epoch, cursor, dst); n != 0 || next != 0 {
+			t.Errorf("cursor %x in an empty tracker: %d, next %x", cursor, n, next)
+		}
+	}
+	for n := range 4 {
+		tr.Learn(epoch, wire.Tell{InfoHash: hashOf(n)})
+	}
+	for _, cursor := range []uint64{2 << 32, 5 << 32, 1<<64 - 1} {
+		if n, next := tr.Tells(epoch, cursor, dst); n != 0 || next != 0 {
+			t.Errorf("cursor %x beyond the end: %d, next %x", cursor, n, next)
+		}
+	}
+}
+
+// TestLearn merges what other nodes tell.
+func TestLearn(t *testing.T) {
+	tr := newTracker(nil)
+	for i, c := range []struct {
+		told wire.Tell
+		news bool
+		want wire.Tell
+	}{
+		{wire.Tell{Age: 30, Downloaded: 1<<33 + 5}, true, wire.Tell{Age: 30, Downloaded: 1<<33 + 5}},
+		{wire.Tell{Age: 10, Downloaded: 7}, false, wire.Tell{Age: 30, Downloaded: 1<<33 + 5}},
+		{wire.Tell{Age: 10, Downloaded: 1<<33 + 5}, false, wire.Tell{Age: 30, Downloaded: 1<<33 + 5}},
+		{wire.Tell{Age: 50, Downloaded: 1 << 34}, true, wire.Tell{Age: 30, Downloaded: 1 << 34}},
+	} {
+		if news := tr.Learn(epoch, c.told); news != c.news {
+			t.Errorf("step %d: news is %v", i, news)
+		}
+		if got, ok := tr.Lookup(epoch, wire.InfoHash{}); !ok || got != c.want {
+			t.Errorf("step %d: lookup says %+v, not %+v", i, got, c.want)
+		}
+	}
+	if got, _ := tr.Lookup(epoch.Add(90*time.Second), wire.InfoHash{}); got.Age != 31 {
+		t.Errorf("age is %d after another minute", got.Age)
+	}
+	if _, ok := tr.Lookup(epoch, hashOf(1)); ok {
+		t.Error("an unknown torrent was found")
+	}
+}
+
+// TestConcurrent does everything at once from several goroutines; the race detector and the audit at the end are the judges.
+func TestConcurrent(t *testing.T) {
+	const torrents, peers = 40, 200
+	var mu sync.Mutex // guards told
+	told := 0
+	tr := New(Config{Shards: 4, PeerTimeout: 3 * time.Second, Renew: time.Second, OnChange: func(wire.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		told++
+	}}, epoch)
+	var wg sync.WaitGroup
+	for g := range 2 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 0))
+			dst := make([]wire.Tell, 10)
+			cursor := uint64(0)
+			for i := range 10_000 {
+				now := epoch.Add(time.Duration(i) * time.Millisecond)
+				h, p := hashOf(rng.IntN(torrents)), peer4(rng.IntN(peers))
+				switch rng.IntN(8) {
+				case 0:
+					tr.Apply(now, wire.Record{InfoHash: h, Peer: p, Flags: wire.Flags(rng.Uint32()) & (wire.Seeding | wire.Complete | wire.Stopped)})
+				case 1:
+					tr.Learn(now, wire.Tell{InfoHash: h, Downloaded: rng.Uint64N(100)})
+					tr.Lookup(now, h)
+				case 2:
+					_, cursor = tr.Tells(now, cursor, dst)
+				case 3:
+					tr.Scrape(h)
+					tr.Stats()
+				case 4:
+					tr.Expire(now)
+				default:
+					var ans Answer
+					tr.Announce(now, &Announce{InfoHash: h, Peer: p, Event: wire.Event(rng.IntN(5)), Seeder: rng.IntN(2) == 0, NumWant: 20}, &ans)
+					if len(ans.Peers4) > 20*wire.Compact4 {
+						t.Errorf("%d bytes of peers", len(ans.Peers4))
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	audit(t, tr)
+	if told == 0 || tr.Torrents() > torrents {
+		t.Errorf("%d told, %d torrents", told, tr.Torrents())
+	}
+}
