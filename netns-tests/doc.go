@@ -4,7 +4,7 @@
 //
 //	         namespace N-switch
 //	  +------------------------------+
-//	  |             br0 <--- tcpdump |
+//	  |             br0 <--- capture |
 //	  |   +----------+---------+     |
 //	  | veth a     veth b    veth c  |
 //	  +---|----------|---------|-----+
@@ -29,6 +29,6 @@
 // No test sleeps: each waits for what must become true, up to a deadline, by
 // asking the status address or by reading on in the capture.
 //
-// What a test needs and does not find here (ip, tcpdump, nft, a client) it
+// What a test needs and does not find here (ip, nft, a client) it
 // names when it is skipped; STARLING_REQUIRE=all turns that into a failure.
 package netnstests
