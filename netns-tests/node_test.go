@@ -135,27 +135,6 @@ func (n *node) holds(ipv4, ipv6 uint64) {
 	})
 }
 
-// hears waits until the tracker lists the other as a node.
-func (n *node) hears(other *node) {
-	n.t.Helper()
-	n.until("hears "+other.name, func(s status) error {
-		for _, heard := range s.Nodes {
-			if strings.HasPrefix(heard.Address, other.ip4.String()+":") {
-				return nil
-			}
-		}
-		return fmt.Errorf("it hears %v", s.Nodes)
-	})
-}
-
-// dropped is how many packets or records were refused, for any reason.
-func (s status) dropped() (n uint64) {
-	for _, count := range s.Livesync.Dropped {
-		n += count
-	}
-	return n
-}
-
 // logged returns the lines of the tracker's log that contain all the words.
 func (n *node) logged(words ...string) (lines []string) {
 	n.t.Helper()

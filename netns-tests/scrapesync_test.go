@@ -84,12 +84,7 @@ func TestTwoJoinersOneTell(t *testing.T) {
 	a.finish(n.hosts["x"], 3)
 	n.wire.first("a beacon of three", both(a.sent("beacon"), func(f frame) bool { return f.sync.torrents == 3 }))
 	b := n.hosts["b"].serve(quick...)
-	b.until("collects beacons", func(s status) error {
-		if s.Livesync.State != "collect" {
-			return fmt.Errorf("its state is %q", s.Livesync.State)
-		}
-		return nil
-	})
+	b.state("collect")
 	c := n.hosts["c"].serve(quick...)
 	b.knows(n.hosts["x"], 3)
 	c.knows(n.hosts["x"], 3)
@@ -168,5 +163,66 @@ func TestSecondTellPausesTheFirst(t *testing.T) {
 	}
 	if quiet := resumed.Sub(last); quiet < interval-interval/10 {
 		t.Errorf("the first tell went on %s after the second, want an interval of quiet", quiet)
+	}
+}
+
+// state waits until a tracker's scrape sync is in a state.
+func (n *node) state(want string) {
+	n.t.Helper()
+	n.until("scrape sync is in state "+want, func(s status) error {
+		if s.Livesync.State != want {
+			return fmt.Errorf("its state is %q", s.Livesync.State)
+		}
+		return nil
+	})
+}
+
+// TestSilentTargetIsGivenUp: a node that claims much and tells nothing is asked
+// three times, and its next beacon is not believed.
+func TestSilentTargetIsGivenUp(t *testing.T) {
+	n := newNetwork(t, "a", "x")
+	a := n.hosts["a"].serve(quick...)
+	f := n.hosts["x"].forger(n.hosts["x"].ip4)
+	f.send(group, beacon(strangerID, 1000))
+	a.state("collect")
+	asked := n.wire.atLeast(3, "inquiries", a.sent("inquire"))
+	for _, ask := range asked {
+		if ask.sync.target != strangerID {
+			t.Errorf("it asked %s", ask.sync.target)
+		}
+	}
+	a.state("idle")
+	f.send(group, beacon(strangerID, 1000))
+	s := a.until("hears the second beacon", func(s status) error {
+		if s.Livesync.Received.Beacons != 2 {
+			return fmt.Errorf("%d received", s.Livesync.Received.Beacons)
+		}
+		return nil
+	})
+	if s.Livesync.State != "idle" || s.Livesync.Sent.Inquiries != 3 {
+		t.Errorf("state %s after %d inquiries, want idle after 3", s.Livesync.State, s.Livesync.Sent.Inquiries)
+	}
+}
+
+// TestWhoKnowsMoreSaysSo: what another tells is taken where it is more than we
+// know; where we know more it is corrected, an interval later.
+func TestWhoKnowsMoreSaysSo(t *testing.T) {
+	n := newNetwork(t, "a", "x")
+	a := n.hosts["a"].serve(quick...)
+	a.finish(n.hosts["x"], 2)
+	b := appendTell(header(strangerID, 3), hash(0), 5, 0)
+	b = appendTell(b, hash(1), 5, 7)
+	n.hosts["x"].forger(n.hosts["x"].ip4).send(group, b)
+	heard := n.wire.first("the stranger's tell", n.hosts["x"].sent("tell"))
+	told := n.wire.first("the correction", a.sent("tell"))
+	want := []syncTell{{hash(0), 0, 1}}
+	if !slices.Equal(told.sync.tells, want) {
+		t.Errorf("told %v, want %v", told.sync.tells, want)
+	}
+	if wait := told.at.Sub(heard.at); wait < interval-interval/10 {
+		t.Errorf("corrected after %s; a tell must not be interrupted", wait)
+	}
+	if _, _, downloaded, err := n.hosts["x"].scrape(a.ip4, hash(1)); downloaded != 7 || err != nil {
+		t.Errorf("it counts %d (%v), was told 7", downloaded, err)
 	}
 }

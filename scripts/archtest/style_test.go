@@ -12,7 +12,7 @@ import (
 )
 
 // TestEveryPackageSaysWhatItIs: go doc has an answer for each of them, and
-// each has a test.
+// each has a test, except those that are part of the tests of another.
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	const format = `{{.ImportPath}}|{{.Doc}}|{{len .TestGoFiles}} {{len .XTestGoFiles}}`
 	for _, line := range goList(t, "-f", format, "./...") {
@@ -21,7 +21,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		if doc == "" {
 			t.Errorf("%s has no package comment", pkg)
 		}
-		if tests == "0 0" {
+		if tests == "0 0" && !strings.HasSuffix(pkg, "test") {
 			t.Errorf("%s has no test", pkg)
 		}
 	}
