@@ -1,8 +1,10 @@
 package netnstests
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"testing"
 )
 
@@ -72,4 +74,34 @@ func TestInterfaceUpLater(t *testing.T) {
 	n.hosts["a"].link("up")
 	reaches(b, a, n.hosts["x"], 1)
 	reaches(a, b, n.hosts["x"], 2)
+}
+
+// TestInterfaceChosen: auto takes the interface that has the default route and
+// names the choice; with two that could be meant live sync stays off and the
+// warning names both; one that is not there is refused before anything starts.
+func TestInterfaceChosen(t *testing.T) {
+	n := newNetwork(t, "a", "b", "c", "x")
+	reaches(n.hosts["a"].serve("--livesync-interface", "auto"), n.hosts["b"].serve(), n.hosts["x"], 1)
+
+	c := n.hosts["c"]
+	n.ip("-n %s route del default", c.ns)
+	n.ip("-n %s link add name eth1 type veth peer name eth2", c.ns)
+	n.ip("-n %s addr add 192.168.77.1/24 dev eth1", c.ns)
+	n.ip("-n %s link set eth1 up", c.ns)
+	n.ip("-n %s link set eth2 up", c.ns)
+	off := c.serve("--livesync-interface", "auto")
+	if s := off.now().Livesync; s.Mode != "off" || s.Interface != "" {
+		t.Errorf("mode %q on interface %q, want off", s.Mode, s.Interface)
+	}
+	if len(off.logged(`"warn"`, "eth0", "eth1")) == 0 {
+		t.Error("no warning names the two interfaces")
+	}
+	off.stop()
+
+	refused := c.launch("--livesync-interface", "eth7")
+	<-refused.ended
+	var exit *exec.ExitError
+	if !errors.As(refused.err, &exit) || exit.ExitCode() != 2 || len(refused.logged("eth7", "starling:")) != 1 {
+		t.Errorf("an interface that is not there: %v", refused.err)
+	}
 }

@@ -43,8 +43,7 @@ type status struct {
 	}
 }
 
-// serve starts a tracker on the host and waits until it is ready. The flags
-// given come after the tests' own.
+// serve starts a tracker on the host and waits until it is ready.
 func (h *host) serve(flags ...string) *node {
 	h.net.t.Helper()
 	n := h.launch(flags...)
@@ -62,13 +61,16 @@ func (h *host) serve(flags ...string) *node {
 	return n
 }
 
-// launch starts a tracker and does not wait for it.
+// launch starts a tracker and does not wait for it. What most tests want is
+// added to the flags unless they say otherwise.
 func (h *host) launch(flags ...string) *node {
 	h.net.t.Helper()
 	n := &node{host: h, t: h.net.t, log: h.name + ".log"}
-	args := append([]string{"serve", "--livesync-interface", "eth0", "--log-level", "debug", "--log-format", "json"}, flags...)
-	if !slices.Contains(flags, "--livesync-flush") {
-		args = append(args, "--livesync-flush", "50ms")
+	args := append([]string{"serve", "--log-level", "debug", "--log-format", "json"}, flags...)
+	for flag, value := range map[string]string{"--livesync-interface": "eth0", "--livesync-flush": "50ms"} {
+		if !slices.Contains(flags, flag) {
+			args = append(args, flag, value)
+		}
 	}
 	n.process = h.start(n.log, os.Getenv(binaryEnv), args...)
 	n.t.Cleanup(func() {
