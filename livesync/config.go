@@ -28,7 +28,7 @@ type Config struct {
 
 	// Flush is the longest a record waits for its packet to fill. Less costs more and smaller packets.
 	Flush time.Duration
-	// BeaconInterval is the unit of all scrape sync timers. Less costs packets and makes nodes ask sooner.
+	// BeaconInterval is the unit of all scrape sync timers and must be positive. Less costs packets and makes nodes ask sooner.
 	BeaconInterval time.Duration
 	// FirstBeaconDelay is how long a node that has just started keeps quiet about its torrents.
 	FirstBeaconDelay time.Duration

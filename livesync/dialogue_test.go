@@ -290,6 +290,9 @@ func (d *dialogue) show(a *actor) {
 	d.say(a.name, fmt.Sprintf("sent %+v", n.sent))
 	d.say(a.name, fmt.Sprintf("received %+v", n.received))
 	d.say(a.name, fmt.Sprintf("dropped %+v", n.dropped))
+	if st := n.status(d.now); st.Conflict+st.Withheld != "" {
+		d.say(a.name, fmt.Sprintf("has conflict %q, withholds tells: %q", st.Conflict, st.Withheld))
+	}
 	for _, o := range n.nodes.sorted(d.now) {
 		d.say(a.name, fmt.Sprintf("knows %s at %s: %d packets, %d records, %d torrents, dialect %q", o.id, o.address, o.packets, o.records, o.torrents, o.dialect()))
 	}

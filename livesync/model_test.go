@@ -201,8 +201,10 @@ func (m *Model) Roles() map[wire.Record]bool {
 }
 
 func (m *Model) Has(h wire.InfoHash, p wire.Peer) bool {
-	_, ok := m.Roles()[wire.Record{InfoHash: h, Peer: p}]
-	return ok
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.torrents[h]
+	return t != nil && t.peers[p] != nil
 }
 
 func (m *Model) Downloaded(h wire.InfoHash) uint64 {

@@ -188,6 +188,34 @@ func TestNothingAppliedIsSent(t *testing.T) {
 	}
 }
 
+// TestTellWaitsForAllOfferedBefore offers several packets' worth of completions just before a tell is made: the tell,
+// whose counts contain them, leaves behind them all, however much is offered later.
+func TestTellWaitsForAllOfferedBefore(t *testing.T) {
+	n, m := newListener(t)
+	m.Fill(epoch, 1, 1, 0)
+	n.receive(epoch, another, wire.Group.Addr(), wire.AppendInquire(nil, wire.NodeID{9}, testID))
+	now := epoch.Add(tellStart)
+	for i := range 130 {
+		m.Announce(now, HashOf(1), PeerOf(i), wire.Seeding|wire.Complete)
+	}
+	records := 0
+	for pkt := n.next(now); pkt != nil; pkt = n.next(now) {
+		p, err := wire.ParsePacket(pkt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Kind == wire.KindTell {
+			if e := p.Tell(0); e.Downloaded != 130 || records < 130 || records >= 130+wire.MaxRecords4 {
+				t.Errorf("a tell of %d downloads left behind %d records", e.Downloaded, records)
+			}
+			return
+		}
+		records += p.Len()
+		m.Announce(now, HashOf(1), PeerOf(1000+records), wire.Seeding) // goes on all the time
+	}
+	t.Error("no tell")
+}
+
 // fullPacket returns a packet of as many records as fit.
 func fullPacket() []byte {
 	b := wire.AppendLive4(nil, wire.NodeID{9})

@@ -35,8 +35,8 @@ func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
 		case <-n.wake:
 		case <-timer.C:
 		}
-		now, more := n.sendSome(conn)
-		if !now.Before(check) {
+		now, more, failed := n.sendSome(conn)
+		if failed || !now.Before(check) {
 			if err := conn.Check(); err != nil {
 				return err
 			}
@@ -50,17 +50,20 @@ func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
 	}
 }
 
-// sendSome sends what is full or due. It returns the time when it was done and whether there may be more.
-func (n *Node) sendSome(conn Conn) (now time.Time, more bool) {
+// sendSome sends what is full or due. It returns the time when it was done, whether there may be more, and
+// whether a packet could not be sent, after which it sends no more.
+func (n *Node) sendSome(conn Conn) (now time.Time, more, failed bool) {
 	for range burst {
 		now = time.Now()
 		pkt := n.next(now)
 		if pkt == nil {
-			return now, false
+			return now, false, false
 		}
-		n.send(conn, pkt)
+		if !n.send(conn, pkt) {
+			return now, true, true
+		}
 	}
-	return now, true
+	return now, true, false
 }
 
 // sendLast sends the records that were offered before the end.
@@ -79,13 +82,16 @@ func (n *Node) sendLast(conn Conn) {
 	}
 }
 
-func (n *Node) send(conn Conn, pkt []byte) {
-	if err := conn.Send(pkt); err != nil {
+// send sends a packet, or counts that it could not be sent.
+func (n *Node) send(conn Conn, pkt []byte) bool {
+	err := conn.Send(pkt)
+	if err != nil {
 		n.mu.Lock()
 		n.dropped.Send++
 		n.mu.Unlock()
 		n.log.Debug().Err(err).Msg("a packet was not sent")
 	}
+	return err == nil
 }
 
 // next returns a packet to be sent now, nil when there is none. It is valid until the next call.

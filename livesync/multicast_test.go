@@ -1,0 +1,151 @@
+package livesync_test
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv4"
+
+	. "starling/livesync"
+	"starling/wire"
+)
+
+// join joins a group on lo for the test's duration.
+func join(t testing.TB, group netip.AddrPort) Conn {
+	t.Helper()
+	c, err := Listen(group, "lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestMulticastReceivesItsGroupOnly sends to another group that is joined on this host too, to the group
+// on another port, and by unicast to the group's port: only what was sent to the group arrives.
+func TestMulticastReceivesItsGroupOnly(t *testing.T) {
+	group := loopbackGroup(t)
+	next := netip.AddrPortFrom(group.Addr().Next(), group.Port())
+	c, other, sender := join(t, group), join(t, next), join(t, group)
+	port := join(t, netip.AddrPortFrom(group.Addr(), group.Port()+1))
+	unicast, err := net.Dial("udp4", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), group.Port()).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unicast.Close()
+	unicast.Write([]byte("by unicast")) // may be refused, which is as good
+	for _, o := range []Conn{other, port} {
+		if err := o.Send([]byte("to another group")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sender.Send([]byte("to the group")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	n, from, to, err := c.Read(b)
+	if err != nil || string(b[:n]) != "to the group" || from != sender.Link().Local || to != group.Addr() {
+		t.Errorf("read %q from %s to %s, %v", b[:n], from, to, err)
+	}
+}
+
+// TestMulticastStaysOnTheSegment looks at the TTL of what is received.
+func TestMulticastStaysOnTheSegment(t *testing.T) {
+	group := loopbackGroup(t)
+	c := join(t, group)
+	in, err := net.ListenPacket("udp4", group.String())
+	if err != nil {
+		t.Skipf("SKIPPED, NOT TESTED: no second socket on the group's port: %v", err)
+	}
+	defer in.Close()
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := ipv4.NewPacketConn(in)
+	if err := p.JoinGroup(lo, net.UDPAddrFromAddrPort(group)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SetControlMessage(ipv4.FlagTTL|ipv4.FlagDst|ipv4.FlagInterface, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send([]byte("starling")); err != nil {
+		t.Fatal(err)
+	}
+	_, cm, from, err := p.ReadFrom(make([]byte, 100))
+	if err != nil || cm.TTL != 1 || !cm.Dst.Equal(group.Addr().AsSlice()) || cm.IfIndex != lo.Index || from.String() != c.Link().Local.String() {
+		t.Errorf("received from %v with %v, %v", from, cm, err)
+	}
+}
+
+func TestMulticastLink(t *testing.T) {
+	c := join(t, loopbackGroup(t))
+	l := c.Link()
+	if l.Name != "lo" || l.Local.Addr() != netip.MustParseAddr("127.0.0.1") || l.Local.Port() == 0 ||
+		len(l.Subnets) == 0 || l.Subnets[0] != netip.MustParsePrefix("127.0.0.0/8") || l.ReceiveBuffer < 1<<16 {
+		t.Errorf("link %+v", l)
+	}
+	if err := c.Check(); err != nil {
+		t.Errorf("the membership is void: %v", err)
+	}
+}
+
+// TestMulticastCloseEndsRead closes while a reader waits.
+func TestMulticastCloseEndsRead(t *testing.T) {
+	c := join(t, loopbackGroup(t))
+	done := make(chan error)
+	go func() {
+		_, _, _, err := c.Read(make([]byte, 100))
+		done <- err
+	}()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err == nil {
+		t.Error("Read succeeded after Close")
+	}
+}
+
+func TestListenNamesWhatIsWrong(t *testing.T) {
+	for _, ifname := range []string{"nosuch0", "203.0.113.77"} {
+		if _, err := Listen(wire.Group, ifname); err == nil || !strings.Contains(err.Error(), ifname) {
+			t.Errorf("%s: %v", ifname, err)
+		}
+	}
+	if _, err := Listen(netip.MustParseAddrPort("127.0.0.1:29696"), "lo"); err == nil {
+		t.Error("joined an address that is no group")
+	}
+}
+
+// TestMulticastDoesNotAllocate sends and receives full packets on the real socket.
+func TestMulticastDoesNotAllocate(t *testing.T) {
+	c := join(t, loopbackGroup(t))
+	pkt, b := make([]byte, 1464), make([]byte, wire.MaxPacket+1)
+	allocs := testing.AllocsPerRun(100, func() {
+		if err := c.Send(pkt); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, _, err := c.Read(b); err != nil || n != len(pkt) {
+			t.Fatalf("read %d bytes, %v", n, err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations for sending and receiving a packet", allocs)
+	}
+}
+
+// TestOversizedDatagramIsCounted sends more than any node does, on real multicast.
+func TestOversizedDatagramIsCounted(t *testing.T) {
+	group := loopbackGroup(t)
+	n := start(t, loopback{group}, 1, nil)
+	c := join(t, group)
+	if err := c.Send(make([]byte, 60_000)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is counted", func() bool { return n.Status().Dropped.Long == 1 })
+	n.Announce(time.Now(), HashOf(1), PeerOf(1), 0)
+	eventually(t, "the node sends on", func() bool { return n.Status().Sent.Records == 1 })
+}
