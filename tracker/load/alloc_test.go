@@ -78,6 +78,31 @@ func TestAnnouncingDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// No packet makes a worker fail, free more than the slot it belongs to, or count more than one answer.
+func FuzzUDPReceive(f *testing.F) {
+	f.Add(wire.AppendUDPAnnounceReply(nil, 1<<8, 1800, 0, 0))
+	f.Add(append(wire.AppendUDPAnnounceReply(nil, 1<<8, 1800, 3, 4), make([]byte, 301)...))
+	f.Add(wire.AppendUDPError(nil, 1<<8, "busy"))
+	f.Add(wire.AppendUDPConnectReply(nil, 7<<8|connectSlot, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newUDPWorker(testWorker("udp"), 3)
+		w.connect.transaction = 7<<8 | connectSlot
+		for i := range w.slots {
+			w.slots[i] = slot{transaction: 1<<8 | uint32(i), peer: i}
+		}
+		i, ok := w.receive(b, time.Time{})
+		for j := range w.slots {
+			if free := w.slots[j].transaction == 0; free != (ok && i == j) {
+				t.Fatalf("%x: slot %d is free: %v, but the packet freed %d: %v", b, j, free, i, ok)
+			}
+		}
+		report := newReport(w.run, time.Second, []*tally{&w.tally})
+		if n := report.Answers() + total(report.Errors); n > 1 || (n == 1) != ok {
+			t.Fatalf("%x: %d answers and errors, freed %v", b, n, ok)
+		}
+	})
+}
+
 // What the generator itself costs, without a network.
 func BenchmarkHTTPAnnounce(b *testing.B) {
 	w := newEchoHTTP()

@@ -192,7 +192,7 @@ func TestHTTPErrorsByKind(t *testing.T) {
 	for want, handler := range map[failure]http.HandlerFunc{
 		failRefused: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "d14:failure reason4:busye") },
 		failStatus: func(w http.ResponseWriter, _ *http.Request) {
-			http.Redirect(w, &http.Request{}, "http://192.0.2.1/", 302)
+			http.Redirect(w, &http.Request{}, "http://192.0.2.1/", http.StatusFound)
 		},
 		failMalformed: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "garbage") },
 		failClosed:    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
@@ -224,33 +224,42 @@ func TestHTTPWithoutKeepAlive(t *testing.T) {
 	}
 }
 
+// answerUDP runs a tracker that answers each packet as told, nil: not at all.
+func answerUDP(t *testing.T, answer func(wire.UDPHeader) []byte) *url.URL {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			h, _ := wire.ParseUDPHeader(buf[:n])
+			if reply := answer(h); reply != nil {
+				conn.WriteTo(reply, from)
+			}
+		}
+	}()
+	return &url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"}
+}
+
 func TestUDPErrorsByKind(t *testing.T) {
 	for want, answer := range map[failure]func(transaction uint32) []byte{
 		failRefused:   func(id uint32) []byte { return wire.AppendUDPError(nil, id, "busy") },
 		failMalformed: func(id uint32) []byte { return append(wire.AppendUDPAnnounceReply(nil, id, 1, 1, 1), 1) },
 		failTimeout:   func(id uint32) []byte { return wire.AppendUDPError(nil, id^0xffff0000, "not yours") },
 	} {
-		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			buf := make([]byte, 4096)
-			for {
-				n, from, err := conn.ReadFrom(buf)
-				if err != nil {
-					return
-				}
-				h, _ := wire.ParseUDPHeader(buf[:n])
-				if h.Action == wire.ActionConnect {
-					conn.WriteTo(wire.AppendUDPConnectReply(nil, h.TransactionID, 1), from)
-				} else {
-					conn.WriteTo(answer(h.TransactionID), from)
-				}
+		target := answerUDP(t, func(h wire.UDPHeader) []byte {
+			if h.Action == wire.ActionConnect {
+				return wire.AppendUDPConnectReply(nil, h.TransactionID, 1)
 			}
-		}()
-		r := shortly(t, &url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"}, timeoutFor(want))
-		conn.Close()
+			return answer(h.TransactionID)
+		})
+		r := shortly(t, target, timeoutFor(want))
 		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
 			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/tracker"
+	"starling/wire"
 )
 
 // serveTracker runs a real tracker on loopback and returns its announce URLs.
@@ -26,6 +27,25 @@ func serveTracker(tb testing.TB) (http, udp *url.URL) {
 	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conn)
 	return &url.URL{Scheme: "http", Host: ln.Addr().String(), Path: "/announce"},
 		&url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"}
+}
+
+// A tracker that starts anew does not know the connection ids it gave before: they are asked for again, not used for a minute.
+func TestANewConnectionIDAfterSilence(t *testing.T) {
+	ids := uint64(0)
+	target := answerUDP(t, func(h wire.UDPHeader) []byte {
+		switch {
+		case h.Action == wire.ActionConnect:
+			ids++
+			return wire.AppendUDPConnectReply(nil, h.TransactionID, ids)
+		case h.ConnectionID < 4: // the id of the probe, and of both workers
+			return nil
+		}
+		return wire.AppendUDPAnnounceReply(nil, h.TransactionID, 1800, 0, 0)
+	})
+	r, err := Run(t.Context(), Config{Target: target, Duration: 8 * short, InFlight: 2 * window, Timeout: short})
+	if err != nil || r.Right == 0 || len(r.Errors) != 1 || len(r.Wrong) != 0 {
+		t.Errorf("%+v, %v", summary(r), err)
+	}
 }
 
 // Every answer of Starling's own servers is right.

@@ -90,21 +90,23 @@ func (w *udpWorker) dial() bool {
 	return true
 }
 
-// sweep gives up what was not answered in time, fills free slots, and asks for a new connection id when it is due. It
-// reports whether anything is in flight.
+// sweep gives up what was not answered in time, fills free slots, and asks for a new connection id when the old one is due
+// or silence says that it may not be known any more. It reports whether anything is in flight.
 func (w *udpWorker) sweep(now time.Time) (busy bool) {
+	due := now.Sub(w.connected) > connectEvery
 	for i := range w.slots {
 		s := &w.slots[i]
 		if s.transaction != 0 && now.Sub(s.sent) > w.cfg.Timeout {
 			s.transaction = 0
 			w.tally.fail(failTimeout, "")
+			due = true
 		}
 		if s.transaction == 0 {
 			w.send(i, now)
 		}
 		busy = busy || s.transaction != 0
 	}
-	if now.Sub(w.connected) > connectEvery && now.Sub(w.connect.sent) > w.cfg.Timeout {
+	if due && now.Sub(w.connect.sent) > w.cfg.Timeout {
 		w.sequence++
 		w.connect = slot{transaction: w.sequence<<8 | connectSlot, sent: now}
 		h := wire.UDPHeader{ConnectionID: wire.ProtocolID, TransactionID: w.connect.transaction}
