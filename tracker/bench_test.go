@@ -62,20 +62,30 @@ func BenchmarkAnnounce(b *testing.B) {
 	}
 }
 
-// BenchmarkApply measures records of other nodes with 1 M peers in 100,000 swarms: half renew a peer, half change its role.
+// BenchmarkApply measures records of other nodes with 1 M peers in 100,000 swarms: such that renew a peer, that change
+// its role, and pairs of a stop and a start.
 func BenchmarkApply(b *testing.B) {
 	const torrents, peers = 100_000, 10
-	t := populate(torrents, peers)
-	rng := rand.New(rand.NewPCG(3, 4))
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range b.N {
-		i := rng.IntN(torrents * peers)
-		r := wire.Record{InfoHash: hashOf(i % torrents), Peer: peer4(i)}
-		if rng.Uint64()&1 == 0 {
-			r.Flags = wire.Seeding
-		}
-		t.Apply(epoch, r)
+	for _, kind := range []string{"renew", "role", "stop+start"} {
+		b.Run(kind, func(b *testing.B) {
+			t := populate(torrents, peers)
+			rng := rand.New(rand.NewPCG(3, 4))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := range b.N {
+				i := rng.IntN(torrents * peers)
+				r := wire.Record{InfoHash: hashOf(i % torrents), Peer: peer4(i)}
+				if i%3 == 0 != (kind == "role" && n&1 != 0) {
+					r.Flags = wire.Seeding
+				}
+				if kind == "stop+start" {
+					stop := r
+					stop.Flags = wire.Stopped
+					t.Apply(epoch, stop)
+				}
+				t.Apply(epoch, r)
+			}
+		})
 	}
 }
 

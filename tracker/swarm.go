@@ -56,6 +56,17 @@ func (p *peer) is(words []uint64) bool {
 	return len(words) == 1 || words[0] == p[0] && words[1] == p[1]
 }
 
+// in returns where in a block the word with the meta bits of p is, -1 when the block does not have p.
+func (p *peer) in(block []uint64, w int) int {
+	key := p[2] >> metaBits
+	for i := w - 1; i < len(block); i += w {
+		if block[i]>>metaBits == key && (w == 1 || block[i-2] == p[0] && block[i-1] == p[1]) {
+			return i
+		}
+	}
+	return -1
+}
+
 // swarms holds the peer tables of a shard. The number of words a peer has in a table is given as w.
 type swarms struct {
 	key         hashKey
@@ -95,10 +106,8 @@ func (s *swarms) find(t slot, w int, p *peer) *uint64 {
 		t = *s.place(&s.directories[t.ref()], p.words(w))
 	}
 	block := s.block(t, w)
-	for i := w; i <= len(block); i += w {
-		if p.is(block[i-w : i]) {
-			return &block[i-1]
-		}
+	if i := p.in(block, w); i >= 0 {
+		return &block[i]
 	}
 	return nil
 }
@@ -163,15 +172,14 @@ func (s *swarms) push(t *slot, w int, p *peer) bool {
 // pull takes a peer out of a block; the last one takes its place.
 func (s *swarms) pull(t *slot, w int, p *peer) (meta uint64, ok bool) {
 	block := s.block(*t, w)
-	for i := w; i <= len(block); i += w {
-		if p.is(block[i-w : i]) {
-			meta = block[i-1] & metaMask
-			copy(block[i-w:i], block[len(block)-w:])
-			s.cut(t, w, t.count()-1)
-			return meta, true
-		}
+	i := p.in(block, w)
+	if i < 0 {
+		return 0, false
 	}
-	return 0, false
+	meta = block[i] & metaMask
+	copy(block[i+1-w:i+1], block[len(block)-w:])
+	s.cut(t, w, t.count()-1)
+	return meta, true
 }
 
 // cut makes a block hold its first n peers only, in a smaller block when that saves memory.
