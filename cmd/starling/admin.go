@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -45,6 +46,7 @@ func (n *node) serveAdmin(ctx context.Context) error {
 		WriteTimeout:      adminAnswer,
 		IdleTimeout:       adminIdle,
 		MaxHeaderBytes:    adminHeaderBytes,
+		ErrorLog:          log.New(n.log, "admin: ", 0),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

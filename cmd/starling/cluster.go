@@ -31,13 +31,16 @@ They tell each other over multicast what they hear, as they would on a network.
    starling announce http://127.0.0.1:6969/announce --info-hash ` + exampleHash + `
    starling announce udp://127.0.0.1:6971/announce --info-hash ` + exampleHash + ` --port 6882`,
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "nodes", Aliases: []string{"n"}, Value: 3, Usage: "`N`, how many trackers."},
-			&cli.IntFlag{Name: "port", Value: 6969, Usage: "The first `PORT`; each tracker takes two, one for announces and one for its status."},
-			&cli.StringFlag{Name: "livesync-group", Value: wire.Group.String(), Usage: "Group and port `ADDR` on which they meet. Two clusters on one machine need two."},
-			&cli.StringFlag{Name: "log-level", Value: zerolog.WarnLevel.String(), Usage: "Which messages are written, from `LEVEL` on: " + orList(logLevels) + "."},
+			&cli.IntFlag{Name: "n", Value: 3, Usage: "`N`, how many trackers."},
+			&cli.IntFlag{Name: "port", Value: 6969,
+				Usage: "The first `PORT`; each tracker takes two, one for announces and one for its status."},
+			&cli.StringFlag{Name: "livesync-group", Value: wire.Group.String(),
+				Usage: "Group and port `ADDR` on which they meet. Two clusters on one machine need two."},
+			&cli.StringFlag{Name: "log-level", Value: zerolog.WarnLevel.String(),
+				Usage: "Which messages are written, from `LEVEL` on: " + orList(logLevels) + "."},
 		},
 		Action: func(c *cli.Context) error {
-			n, port := c.Int("nodes"), c.Int("port")
+			n, port := c.Int("n"), c.Int("port")
 			if n < 1 || n > maxCluster {
 				return usagef("-n: %d is not between 1 and %d", n, maxCluster)
 			}
@@ -100,7 +103,7 @@ const exampleHash = "0123456789abcdef0123456789abcdef01234567"
 
 // printCluster tells where the trackers are and what to try.
 func printCluster(w io.Writer, nodes []*node) {
-	fmt.Fprintf(w, "%d trackers run on this machine and tell each other what they hear.\n\n", len(nodes))
+	fmt.Fprintf(w, "Trackers on this machine: %d. They tell each other what they hear.\n\n", len(nodes))
 	rows := make([][]string, len(nodes))
 	for i, n := range nodes {
 		at := n.httpListeners[0].Addr().String()
@@ -132,7 +135,7 @@ Ctrl-C ends them all.
 // programName returns how the user can start this program again: as it was
 // started, or through go run, which leaves no program behind.
 func programName() string {
-	if strings.HasPrefix(os.Args[0], os.TempDir()) && strings.Contains(os.Args[0], "/go-build") {
+	if strings.Contains(os.Args[0], "/go-build") {
 		return "go run ./cmd/starling"
 	}
 	return os.Args[0]

@@ -94,7 +94,7 @@ func candidates(cmd *cli.Command, previous, last string) []string {
 	if strings.HasPrefix(last, "-") {
 		for _, f := range cmd.Flags {
 			if v, ok := f.(cli.VisibleFlag); ok && v.IsVisible() {
-				words = append(words, "--"+f.Names()[0])
+				words = append(words, dashed(f.Names()[0]))
 			}
 		}
 	}

@@ -172,7 +172,7 @@ func TestEnvironment(t *testing.T) {
 		invoke(t, []string{env}, silent()...).wantUsageError(t, words...)
 		invoke(t, []string{env}, "status").wantUsageError(t, words...)
 	}
-	invoke(t, []string{"STARLING_NODES=many"}, "cluster").wantUsageError(t, "STARLING_NODES", `"many"`)
+	invoke(t, []string{"STARLING_N=many"}, "cluster").wantUsageError(t, "STARLING_N", `"many"`)
 	invoke(t, []string{"STARLING_CONFIG=/nonexistent/file"}, silent()...).wantUsageError(t, "/nonexistent/file")
 	foreign := []string{
 		"STARLING_REQUIRE=all", "STARLING_SERVICE_HOST=10.0.0.1", "STARLING_PORT_6969_TCP=tcp://10.0.0.1:6969", "PATH=/bin", "starling_interval=x",
@@ -184,11 +184,11 @@ func TestEnvironment(t *testing.T) {
 
 // TestEnvironmentForAll: flags of the library's own types take their variables too, and the command line wins.
 func TestEnvironmentForAll(t *testing.T) {
-	environ := []string{"STARLING_NODES=5", "STARLING_PORT=7000", "STARLING_JSON=true"}
+	environ := []string{"STARLING_N=5", "STARLING_PORT=7000", "STARLING_JSON=true"}
 	var nodes, port int
 	app := newApp(nil, environ, nil, nil)
 	app.Command("cluster").Action = func(c *cli.Context) error {
-		nodes, port = c.Int("nodes"), c.Int("port")
+		nodes, port = c.Int("n"), c.Int("port")
 		return nil
 	}
 	if err := app.Run([]string{"starling", "cluster", "-n", "4"}); err != nil {
@@ -241,9 +241,9 @@ func TestBadFile(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"/nonexistent/file", t.TempDir(), "/dev/zero", "http://127.0.0.1/starling.toml"} {
-		invoke(t, nil, silent("--config", path)...).wantUsageError(t, "--config", path)
+		invoke(t, nil, silent("--config", path)...).wantUsageError(t, "config file", path)
 	}
-	invoke(t, nil, silent("--config", "")...).wantUsageError(t, "--config")
+	invoke(t, nil, silent("--config", "")...).wantUsageError(t, "config file")
 	long := writeConfig(t, strings.Repeat("#", maxConfigFile+1))
 	invoke(t, nil, silent("--config", long)...).wantUsageError(t, long)
 }

@@ -3,8 +3,8 @@
 // on the local network.
 //
 // `starling serve` runs one tracker and `starling cluster` several on one
-// machine to look at; the other commands are for looking at trackers from outside. CONTRACT: the names of
-// flags, the exit codes and the JSON are relied on by scripts and only ever added to.
+// machine to look at; the other commands look at trackers from outside. Scripts
+// rely on the flags, the exit codes and the JSON, which are only ever added to.
 //
 // This package joins the parts and holds no logic of theirs. Reading order:
 // options.go (every setting), config.go (flag beats environment beats file),

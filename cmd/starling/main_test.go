@@ -125,8 +125,8 @@ func TestHelp(t *testing.T) {
 				}
 			}
 			for _, f := range cmd.Flags {
-				if f != cli.HelpFlag && !strings.Contains(long.stdout, "\n   --"+f.Names()[0]) {
-					t.Errorf("--%s is not explained", f.Names()[0])
+				if f != cli.HelpFlag && !strings.Contains(long.stdout, "\n   "+dashed(f.Names()[0])) {
+					t.Errorf("%s is not explained", dashed(f.Names()[0]))
 				}
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,12 +76,12 @@ func (e *exposition) process(n *node, id string) {
 	e.sample(ready)
 	e.gauge("goroutines", "Goroutines that exist; one for each open HTTP connection and a few more.")
 	e.sample(float64(runtime.NumGoroutine()))
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
+	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
+	metrics.Read(memory)
 	e.gauge("memory_heap_bytes", "Memory in use by swarms and everything else that is allocated.")
-	e.sample(float64(mem.HeapAlloc))
-	e.gauge("memory_system_bytes", "Memory taken from the system.")
-	e.sample(float64(mem.Sys))
+	e.sample(float64(memory[0].Value.Uint64()))
+	e.gauge("memory_system_bytes", "Memory mapped from the system.")
+	e.sample(float64(memory[1].Value.Uint64()))
 }
 
 func (e *exposition) store(s tracker.Stats) {

@@ -75,6 +75,10 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if warning != "" {
 		log.Warn().Msg(warning)
 	}
+	if cfg.peerTimeout < cfg.interval {
+		log.Warn().Str("peer_timeout", short(cfg.peerTimeout)).Str("interval", short(cfg.interval)).
+			Msg("clients are forgotten before they are due to announce again")
+	}
 	n.assemble(who, iface)
 	return n, nil
 }
@@ -84,30 +88,39 @@ func (n *node) listen() error {
 	for _, addr := range n.cfg.http {
 		ln, err := tracker.ListenHTTP(addr)
 		if err != nil {
-			return n.inUse("http", err)
+			return n.cannotListen("http", err)
 		}
 		n.httpListeners = append(n.httpListeners, ln)
 	}
 	for _, addr := range n.cfg.udp {
 		conn, err := tracker.ListenUDP(addr)
 		if err != nil {
-			return n.inUse("udp", err)
+			return n.cannotListen("udp", err)
 		}
 		n.udpConns = append(n.udpConns, conn)
 	}
 	if len(n.cfg.admin) > 0 {
 		ln, err := listenAdmin(n.cfg.admin[0])
 		if err != nil {
-			return n.inUse("admin", err)
+			return n.cannotListen("admin", err)
 		}
 		n.admin = ln
 	}
 	return nil
 }
 
-// inUse names the flag whose address could not be had.
-func (n *node) inUse(flag string, err error) error {
-	return fmt.Errorf("%s: %w (is another tracker running? choose another address)", n.cfg.where(flag), err)
+// cannotListen names the flag whose address could not be had, and what to do about it.
+func (n *node) cannotListen(flag string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = " (is another tracker running? choose another address)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = " (this host does not have the address; ip addr lists those it has)"
+	case errors.Is(err, syscall.EACCES):
+		hint = " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)"
+	}
+	return fmt.Errorf("%s: %w%s", n.cfg.where(flag), err, hint)
 }
 
 // close gives the sockets back.
@@ -135,7 +148,7 @@ func (n *node) joinGroup(iface string) error {
 	}
 	conn, err := livesync.Listen(n.cfg.group, iface)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return n.inUse("livesync-group", err)
+		return n.cannotListen("livesync-group", err)
 	}
 	if err == nil {
 		n.group = conn
@@ -181,8 +194,9 @@ func (n *node) assemble(who *identity, iface string) {
 
 // run serves until ctx ends or a part fails, and then ends in the order in which
 // nothing is lost: the servers stop accepting and answer what is in hand; only then
-// does livesync flush its last batch, which holds what they were told; the admin
-// address answers until everything else has ended. The result is nil when ctx ended.
+// does livesync flush its last batch, which holds what they were told, and the
+// admin address close, which said meanwhile that the node drains. The result is
+// nil when ctx ended.
 func (n *node) run(ctx context.Context) error {
 	servers := newGroup(ctx)
 	rest := newGroup(context.WithoutCancel(ctx))

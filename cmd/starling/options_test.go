@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// serveFlags are the flags that CONTRACT promises, in its order; --config is
-// the one flag that is no option.
+// serveFlags are the flags that scripts rely on; --config is the one flag that is no option.
 const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	numwant max-numwant state-dir trusted-proxy scrape-sync log-level log-format`

@@ -32,7 +32,7 @@ source replaces that of a weaker one. D is a duration: 250ms, 90s, 15m, 1h30m.`,
 			if c.IsSet(file.Name) {
 				s, err := readFile(c.String(file.Name), options(new(config)))
 				if err != nil {
-					return usagef("--config: %w", err)
+					return usagef("config file: %w", err)
 				}
 				sources = append(sources, s)
 			}

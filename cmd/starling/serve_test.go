@@ -128,14 +128,30 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	free.Close()
-	for flag, addr := range map[string]net.Addr{"http": taken.Addr(), "udp": packets.LocalAddr(), "admin": taken.Addr()} {
-		args := []string{"serve", "--http", free.Addr().String(), "--udp", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--livesync-interface", "none"}
-		inTime(t, append(silentFlag(args, flag), "--"+flag, addr.String())...).wantUsageError(t, "--"+flag, addr.String(), "in use")
+	wildcard, err := net.ListenPacket("udp4", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wildcard.Close()
+	group := fmt.Sprintf("239.1.2.3:%d", wildcard.LocalAddr().(*net.UDPAddr).Port)
+	for flag, addr := range map[string]string{
+		"http": taken.Addr().String(), "udp": packets.LocalAddr().String(), "admin": taken.Addr().String(), "livesync-group": group,
+	} {
+		args := []string{"serve", "--http", free.Addr().String(), "--udp", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--livesync-interface", "lo"}
+		inTime(t, append(silentFlag(args, flag), "--"+flag, addr)...).wantUsageError(t, "--"+flag, addr, "in use")
 		again, err := net.Listen("tcp", free.Addr().String())
 		if err != nil {
 			t.Fatalf("after --%s: the first port was kept: %v", flag, err)
 		}
 		again.Close()
+	}
+}
+
+// TestCannotListen: an address of another host is refused as such.
+func TestCannotListen(t *testing.T) {
+	const elsewhere = "203.0.113.77:6969" // an address for documentation
+	for _, flag := range []string{"http", "udp", "admin"} {
+		invoke(t, nil, silentBut(flag, "--"+flag, elsewhere)...).wantUsageError(t, "--"+flag, elsewhere, "does not have the address")
 	}
 }
 
@@ -242,5 +258,13 @@ func TestServesEverywhere(t *testing.T) {
 		if res.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", path, res.Status)
 		}
+	}
+}
+
+// TestWarnings: what may be meant but rarely is gets said, and serving goes on.
+func TestWarnings(t *testing.T) {
+	r := invoke(t, nil, "serve", "--http", "none", "--udp", "none", "--admin", "none", "--livesync-interface", "none", "--peer-timeout", "10s")
+	if r.code != exitOK || !strings.Contains(r.stderr, `"level":"warn","peer_timeout":"10s","interval":"30m"`) {
+		t.Errorf("got %+v", r)
 	}
 }
