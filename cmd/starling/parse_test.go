@@ -100,3 +100,24 @@ func TestParsePrefix(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFlagsFirst: arguments are moved, never lost or made up, unless only the flags count.
+func FuzzFlagsFirst(f *testing.F) {
+	f.Add("x --json y --admin z")
+	f.Add("- -- --json")
+	f.Fuzz(func(t *testing.T, line string) {
+		in := strings.Fields(line)
+		flags, others := split(statusCommand().Flags, in)
+		got := slices.Sorted(slices.Values(slices.Concat(flags, others)))
+		want := slices.Clone(in)
+		if i := slices.Index(want, "--"); i >= 0 && len(got) < len(want) {
+			want = slices.Delete(want, i, i+1)
+		}
+		slices.Sort(want)
+		helped := len(flags) == 1 && (flags[0] == "--help" || flags[0] == "-h")
+		missing := len(flags) > 0 && takesValue(statusCommand().Flags, flags[len(flags)-1]) && flags[len(flags)-1] == in[len(in)-1]
+		if !slices.Equal(got, want) && !helped && !missing {
+			t.Errorf("%q became %q and %q", in, flags, others)
+		}
+	})
+}

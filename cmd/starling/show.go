@@ -179,7 +179,7 @@ func (s *status) troubles() []string {
 	}
 	var dropped []string
 	for _, d := range l.Dropped.list() {
-		if d.count > 0 {
+		if d.count > 0 && d.reason != "own_id" { // the group brings us our own packets, too
 			dropped = append(dropped, count(d.count)+" "+d.reason)
 		}
 	}

@@ -50,7 +50,7 @@ func TestTroubles(t *testing.T) {
 		change func(*status)
 		want   string
 	}{
-		"none":     {func(*status) {}, ""},
+		"none":     {func(s *status) { s.Livesync.Dropped.OwnID = 9 }, ""},
 		"dropped":  {func(s *status) { s.Livesync.Dropped.Source, s.Livesync.Dropped.Queue = 3, 1000 }, "dropped: 3 source, 1,000 queue"},
 		"trouble":  {func(s *status) { s.Livesync.Trouble = "eth0 is down"; s.Nodes = nil }, "eth0 is down"},
 		"conflict": {func(s *status) { s.Livesync.Conflict = "10.0.0.9 has our id" }, "10.0.0.9 has our id"},
