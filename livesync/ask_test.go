@@ -73,8 +73,9 @@ func TestBackOffDoublesToAnHour(t *testing.T) {
 	// News clears it.
 	a.beacon(now, testID, 100, 0)
 	a.next(a.at)
-	a.told(a.at, false)
-	a.told(a.at, true)
+	for _, learned := range []bool{false, true, false} {
+		a.told(a.at, learned)
+	}
 	a.next(a.at)
 	if len(a.backOffs) != 0 || a.state != idle {
 		t.Errorf("after news: state %s, back-offs %v", a.state, a.backOffs)

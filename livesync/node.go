@@ -78,7 +78,7 @@ func (n *Node) Offer(r wire.Record) {
 
 // Run joins the group, sends and receives until ctx ends, and then flushes the
 // last batch. Whatever happens to the interface, it is joined again when it is
-// fit for that; so Run fails never, and returns nil.
+// fit for that; so Run never fails.
 func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Interface == "" {
 		<-ctx.Done()
@@ -133,6 +133,7 @@ func (n *Node) joined(now time.Time, link Link) {
 	defer n.mu.Unlock()
 	first := !n.link.Local.IsValid()
 	n.ident.moved(now, link.Local)
+	n.outbox.held = nil // what was held when the last membership ended is stale
 	n.link, n.trouble = link, ""
 	n.sources = n.cfg.Nodes
 	if len(n.sources) == 0 {

@@ -188,15 +188,18 @@ func TestNothingAppliedIsSent(t *testing.T) {
 	}
 }
 
-// TestTellWaitsForAllOfferedBefore offers several packets' worth of completions just before a tell is made: the tell,
+// TestTellWaitsForAllOfferedBefore offers several packets' worth of completions while a tell is being made: the tell,
 // whose counts contain them, leaves behind them all, however much is offered later.
 func TestTellWaitsForAllOfferedBefore(t *testing.T) {
 	n, m := newListener(t)
 	m.Fill(epoch, 1, 1, 0)
 	n.receive(epoch, another, wire.Group.Addr(), wire.AppendInquire(nil, wire.NodeID{9}, testID))
 	now := epoch.Add(tellStart)
-	for i := range 130 {
-		m.Announce(now, HashOf(1), PeerOf(i), wire.Seeding|wire.Complete)
+	n.cfg.Tells = func(now time.Time, cursor uint64, dst []wire.Tell) (int, uint64) {
+		for i := range 130 {
+			m.Announce(now, HashOf(1), PeerOf(i), wire.Seeding|wire.Complete)
+		}
+		return m.tells(now, cursor, dst)
 	}
 	records := 0
 	for pkt := n.next(now); pkt != nil; pkt = n.next(now) {

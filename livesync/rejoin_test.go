@@ -182,3 +182,20 @@ func TestSocketFails(t *testing.T) {
 		eventually(t, "it hears again", func() bool { return a.Has(HashOf(1), PeerOf(4)) })
 	})
 }
+
+// TestWhatIsHeardWakesTheSender asks a node that sleeps: its tell leaves when it is due, not when the node happens to wake up.
+func TestWhatIsHeardWakesTheSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := livesynctest.NewSegment(1)
+		a := start(t, onHost{host(s, 1)}, 1, nil)
+		a.Fill(time.Now(), 1, 1, 7)
+		pass(300 * time.Millisecond)
+		asked := time.Now()
+		told := make(chan time.Duration, 1)
+		s.Tap(func(netip.AddrPort, []byte) { told <- time.Since(asked) })
+		s.Inject(netip.MustParseAddrPort("10.0.0.9:1"), wire.Group.Addr(), wire.AppendInquire(nil, wire.NodeID{9}, a.Status().ID))
+		if d := <-told; d != 50*time.Millisecond {
+			t.Errorf("told after %s", d)
+		}
+	})
+}

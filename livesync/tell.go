@@ -74,13 +74,12 @@ func (t *telling) fill(now time.Time, dst []wire.Tell, tells func(time.Time, uin
 	for range maxFills {
 		k, next := tells(now, t.cursor, dst[n:])
 		n += k
-		stuck := k == 0 && next == t.cursor // what comes next needs more room than is left
 		t.cursor = next
 		if next == 0 || t.limit != 0 && next >= t.limit {
 			t.endRound()
 			break
 		}
-		if n == len(dst) || stuck {
+		if n == len(dst) {
 			break
 		}
 	}
@@ -89,7 +88,7 @@ func (t *telling) fill(now time.Time, dst []wire.Tell, tells func(time.Time, uin
 
 func (t *telling) endRound() {
 	if !t.again {
-		*t = telling{at: t.at, quiet: t.quiet}
+		*t = telling{}
 		return
 	}
 	t.cursor, t.limit, t.again = 0, t.stop, false
