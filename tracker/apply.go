@@ -14,8 +14,8 @@ type news struct {
 	remote     bool // another node says it: that node has told all others
 }
 
-// put stores what is said of a peer. It reports whether the peer is stored and whether the other nodes must be told,
-// and with which flags.
+// put stores what is said of a peer. It reports whether the peer is stored, which it is unless the shard is full, and
+// whether the other nodes must be told, and with which flags.
 func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, flags wire.Flags) {
 	p, table := peerOf(client), familyOf(client)
 	if n.seeder {
@@ -34,24 +34,25 @@ func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, f
 	inPlace := low != nil && !moved
 	meta, tell, flags := s.judge(old, inPlace, n)
 	p[2] |= meta
-	switch {
-	case inPlace:
-		*low = p[2]
-	case !s.swarms.insert(&r.peers[table], w, &p):
-		s.refused++
-		return moved, false, 0
-	default:
-		s.peers[table]++
-	}
+	s.countPartial(r, -partials(old))
 	if moved {
 		s.swarms.remove(&r.peers[table^roleBit], w, &p)
 		s.peers[table^roleBit]--
 	}
+	switch {
+	case inPlace:
+		*low = p[2]
+	case s.swarms.insert(&r.peers[table], w, &p):
+		s.peers[table]++
+	default:
+		s.refused++
+		return false, false, 0
+	}
+	s.countPartial(r, partials(meta))
 	if flags.Completion() {
-		r.downloaded++
+		r.downloaded = max(r.downloaded, r.downloaded+1) // another node may have told of 2^64 - 1
 		s.completed++
 	}
-	s.countPartial(r, partials(meta)-partials(old))
 	r.last = s.now()
 	return true, tell, flags
 }

@@ -45,7 +45,7 @@
 //	per torrent   56 bytes for the record, 4 for its chain's head, nothing for tables without peers
 //	per shard     a chunk of 16 KiB as soon as it has a peer, a few hundred bytes before
 //	collector     one pointer for each 16 KiB of peers and each 256 torrents: 70,000 for 100 M peers in 1 M torrents
-//	longest lock  a sweep's piece of 1024 blocks, a split of one block; nothing grows with the number of torrents or peers
+//	longest lock  a sweep's piece of 512 blocks, 50 us or so; nothing grows with the number of torrents or peers
 //	limits        256 MiB of blocks a shard, which is 27 M peers over IPv4 in one swarm; beyond that peers are refused and counted
 //
 // Memory that peers leave is used for other peers; chunks are not given back to the system.

@@ -2,8 +2,8 @@ package tracker
 
 import "time"
 
-// sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 100 microseconds.
-const sweepWork = 1024
+// sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 50 microseconds.
+const sweepWork = 512
 
 // sweep is where a walk over all torrents and peers of a shard is. It goes by the numbers of records, which never change, so
 // that torrents may come and go meanwhile. A directory it has to leave half done

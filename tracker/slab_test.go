@@ -103,7 +103,9 @@ func TestFull(t *testing.T) {
 			switch {
 			case a.Event == wire.EventStopped:
 				delete(there, p)
-			case s.refused == refused:
+			case s.refused > refused: // also a peer that was there, if it changes its role
+				delete(there, p)
+			default:
 				there[p] = true
 			}
 		}

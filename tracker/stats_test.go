@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -89,7 +90,12 @@ func TestLearn(t *testing.T) {
 			t.Errorf("step %d: lookup says %+v, not %+v", i, got, c.want)
 		}
 	}
-	if got, _ := tr.Lookup(epoch.Add(90*time.Second), wire.InfoHash{}); got.Age != 31 {
+	tr.Learn(epoch, wire.Tell{Downloaded: math.MaxUint64})
+	tr.Apply(epoch, wire.Record{Peer: peer4(1), Flags: wire.Seeding | wire.Complete})
+	if got, _ := tr.Lookup(epoch, wire.InfoHash{}); got.Downloaded != math.MaxUint64 {
+		t.Errorf("downloaded went from its maximum to %d", got.Downloaded)
+	}
+	if got, _ := tr.Lookup(epoch.Add(90*time.Second), wire.InfoHash{}); got.Age != 1 {
 		t.Errorf("age is %d after another minute", got.Age)
 	}
 	if _, ok := tr.Lookup(epoch, hashOf(1)); ok {
