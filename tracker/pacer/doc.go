@@ -1,0 +1,2 @@
+// Package pacer is being written.
+package pacer
