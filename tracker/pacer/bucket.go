@@ -35,9 +35,10 @@ const backstep = time.Second
 // maxDebt keeps the level away from overflow, whatever is charged.
 const maxDebt = int64(1) << 60
 
-// BurstOf is the burst of a rate where none is named: 20 ms of it, at least one
-// token.
-func BurstOf(rate int64) int64 { return max(rate/50, 1) }
+// BurstOf is the burst of a rate where none is named: 20 ms of it, and the one
+// token that is only partly there when somebody looks. Without that a rate
+// of less than one token per look would lose what comes between two looks.
+func BurstOf(rate int64) int64 { return (rate+49)/50 + 1 }
 
 // NewBucket returns a full bucket. The rate may be zero: what was in it is then
 // all there ever is. A burst below one token would never admit anybody; it

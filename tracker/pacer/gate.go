@@ -1,0 +1,148 @@
+package pacer
+
+import (
+	"context"
+	"time"
+)
+
+// Outcome is what became of a request at a Gate.
+type Outcome uint8
+
+const (
+	// Admitted: it has its tokens.
+	Admitted Outcome = iota
+	// Late: its deadline passed in the queue.
+	Late
+	// Full: the queue was full, and its client had most in it; or there is no
+	// queue for it, as for UDP, and no tokens.
+	Full
+	// Closed: the gate was closed while it waited.
+	Closed
+)
+
+// String returns the outcome in a word.
+func (o Outcome) String() string { return [...]string{"admitted", "late", "full", "closed"}[o] }
+
+// Epoch is how often a Gate is to be ticked: half of the time in which a full
+// burst comes together, so that none of the rate is lost.
+const Epoch = 10 * time.Millisecond
+
+// Gate is where the servers ask: leases first, then the queues of the classes.
+//
+//	Wait    HTTP: on the fast path, else in the queue until there are tokens
+//	Try     UDP: on the fast path or not at all
+//	Charge  what was spent without asking, or more or less than asked for
+//
+// It starts nothing: somebody calls Tick each Epoch, or Run.
+type Gate struct {
+	leases *Leases // its mu guards the shaper and closed, too
+	shaper *Shaper[*Waiter]
+	closed bool
+}
+
+// Waiter is a request in a queue. A connection has one request at a time, and
+// so one Waiter for all of them.
+type Waiter struct{ outcome chan Outcome }
+
+// NewWaiter returns a waiter for use with any gate, by one request after the
+// other.
+func NewWaiter() *Waiter { return &Waiter{outcome: make(chan Outcome, 1)} }
+
+// NewGate puts leases for so many shards and queues of at most limit requests
+// per class in front of a tree, which belongs to the gate from now on.
+func NewGate(tree *Tree, shards int, d Discipline, limit int) *Gate {
+	return &Gate{leases: NewLeases(tree, shards), shaper: NewShaper[*Waiter](tree, d, limit)}
+}
+
+// Try takes n tokens without waiting; false: there are none, or others wait for
+// them. For UDP, whose clients repeat what is not answered: the caller answers
+// with less and charges for that.
+func (g *Gate) Try(now time.Time, shard, class int, n int64) bool {
+	c := g.leases.cell(shard, class)
+	if c.spend(n) {
+		return true
+	}
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	return !g.shaper.Waiting(class) && g.leases.renewLocked(now, c, class, n)
+}
+
+// Charge is Leases.Charge.
+func (g *Gate) Charge(shard, class int, n int64) { g.leases.Charge(shard, class, n) }
+
+// Wait takes n tokens, and waits for them in the queue of the class if it has
+// to. Every call has exactly one outcome.
+func (g *Gate) Wait(now time.Time, w *Waiter, shard, class int, client Client, n int64) Outcome {
+	c := g.leases.cell(shard, class)
+	if c.spend(n) {
+		return Admitted
+	}
+	if o, queued := g.enqueue(now, w, c, class, client, n); !queued {
+		return o
+	}
+	return <-w.outcome
+}
+
+// enqueue is the slow path of Wait: a new lease, or a place in the queue.
+func (g *Gate) enqueue(now time.Time, w *Waiter, c *cell, class int, client Client, n int64) (o Outcome, queued bool) {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	if g.closed {
+		return Closed, false
+	}
+	if !g.shaper.Waiting(class) {
+		if g.leases.renewLocked(now, c, class, n) {
+			return Admitted, false
+		}
+		// From here on whoever comes goes behind this one, on all shards.
+		g.leases.reclaimClassLocked(now, class)
+	}
+	if victim, full := g.shaper.Push(now, class, client, n, w); full {
+		victim.outcome <- Full
+	}
+	return 0, true
+}
+
+// Tick begins a new epoch: leases return, late requests leave, and the queues
+// are served.
+func (g *Gate) Tick(now time.Time) {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	g.leases.reclaimLocked(now)
+	g.shaper.Expire(now, func(_ int, w *Waiter) { w.outcome <- Late })
+	g.shaper.Drain(now, func(_ int, w *Waiter) { w.outcome <- Admitted })
+}
+
+// Close sends all who wait away; whoever comes later and would have to wait
+// goes at once.
+func (g *Gate) Close() {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	g.closed = true
+	for _, q := range g.shaper.queues {
+		for w, _, ok := q.Pop(); ok; w, _, ok = q.Pop() {
+			w.outcome <- Closed
+		}
+	}
+}
+
+// Run ticks until the context ends, and closes the gate.
+func (g *Gate) Run(ctx context.Context) error {
+	ticker := time.NewTicker(Epoch)
+	defer ticker.Stop()
+	defer g.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticker.C:
+			g.Tick(now)
+		}
+	}
+}
+
+// With calls f with the tree and the shaper, under their lock and after all
+// leases returned: for figures, and to change rates, disciplines and waits.
+func (g *Gate) With(now time.Time, f func(*Tree, *Shaper[*Waiter])) {
+	g.leases.With(now, func(t *Tree) { f(t, g.shaper) })
+}

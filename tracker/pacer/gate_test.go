@@ -1,0 +1,148 @@
+package pacer
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestGateUnderOverload: 200 clients ask for four times the rate for 20 s, one
+// of them for half of everything. All that is asked has one outcome, in time;
+// what is admitted is the rate; the 199 share it evenly.
+func TestGateUnderOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, seconds, clients, size = 1_000_000, 20, 200, 500
+		tree, err := NewTree("wan", rate, 0, WanClasses(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := NewGate(tree, 4, DRR, 5000)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := g.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		var mu sync.Mutex // guards what follows
+		got := make([]int64, clients)
+		outcomes := map[Outcome]int{}
+		var longest time.Duration
+		regular := 1
+		ask := func(client int) {
+			w := NewWaiter()
+			for ctx.Err() == nil {
+				start := time.Now()
+				o := g.Wait(start, w, client, regular, clientNumber(client), size)
+				mu.Lock()
+				outcomes[o]++
+				if o == Admitted {
+					got[client] += size
+				}
+				longest = max(longest, time.Since(start))
+				mu.Unlock()
+				<-time.After(time.Millisecond)
+			}
+		}
+		for client := range clients {
+			for range 10 {
+				wg.Go(func() { ask(client) })
+			}
+		}
+		for range 2000 {
+			wg.Go(func() { ask(0) })
+		}
+		<-time.After(seconds * time.Second)
+		cancel()
+		wg.Wait()
+
+		var sum int64
+		for _, n := range got {
+			sum += n
+		}
+		if part := float64(sum) / (rate * seconds); part < 0.98 || part > 1.02 {
+			t.Errorf("admitted %.4f of the rate", part)
+		}
+		if j := jain(got[1:]); j < 0.98 {
+			t.Errorf("Jain of the 199: %.4f", j)
+		}
+		if outcomes[Closed] == 0 || outcomes[Late] == 0 {
+			t.Errorf("outcomes %v", outcomes)
+		}
+		if most := announceWait + Epoch; longest > most {
+			t.Errorf("one waited %v", longest)
+		}
+	})
+}
+
+// TestGateLadder walks through the ways in: on the lease, refused for UDP,
+// queued behind others, pushed out, late, closed.
+func TestGateLadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		tree, err := NewTree("wan", 100, 0, []Class{{Name: "all", Rate: Percent(100), Wait: time.Second}}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := NewGate(tree, 2, FIFO, 2)
+		for g.Try(now, 0, 0, 1) {
+		}
+		results := make(chan Outcome, 9)
+		wait := func(client int) {
+			go func() { results <- g.Wait(time.Now(), NewWaiter(), client, 0, clientNumber(client), 1) }()
+			synctest.Wait()
+		}
+		expect := func(what string, want Outcome) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case got := <-results:
+				if got != want {
+					t.Fatalf("%s: %v, want %v", what, got, want)
+				}
+			default:
+				t.Fatalf("%s: no outcome, want %v", what, want)
+			}
+		}
+		wait(1)
+		wait(1)
+		wait(2)
+		expect("the queue is full: the oldest of client 1", Full)
+		<-time.After(Epoch)
+		if g.Try(time.Now(), 0, 0, 1) {
+			t.Fatal("UDP went before those who wait")
+		}
+		g.Tick(time.Now())
+		expect("a token came", Admitted)
+		g.Charge(1, 0, 1000)
+		<-time.After(time.Second)
+		g.Tick(time.Now())
+		expect("in debt until the deadline", Late)
+		wait(3)
+		g.Close()
+		expect("closed while waiting", Closed)
+		wait(4)
+		expect("closed before", Closed)
+		g.With(time.Now(), func(_ *Tree, s *Shaper[*Waiter]) {
+			if w := s.Stats()[0]; w.Queued != 4 || w.Dropped != 1 || w.Served != 1 || w.Expired != 1 || w.Waiting != 0 {
+				t.Errorf("%+v", w)
+			}
+		})
+	})
+}
+
+// TestGateAdmitsWithoutAllocating on its fast path.
+func TestGateAdmitsWithoutAllocating(t *testing.T) {
+	tree := mustTree(t, 1e12, WanClasses())
+	g, w := NewGate(tree, 1, DRR, 10), NewWaiter()
+	if n := testing.AllocsPerRun(10_000, func() {
+		if g.Wait(epoch0, w, 0, 1, Client{}, 500) != Admitted || !g.Try(epoch0, 0, 1, 300) {
+			t.Fatal("not admitted")
+		}
+		g.Charge(0, 1, -20)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
