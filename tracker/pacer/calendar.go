@@ -1,0 +1,146 @@
+package pacer
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// slotLength is how finely the future is divided, horizon how far it goes.
+	slotLength = 10 * time.Second
+	horizon    = 2 * time.Hour
+	// slots is a power of two above those of the horizon: two times that are
+	// looked at together never fall into the same place.
+	slots = 1024
+	// bookedOf100 is what part of the capacity is promised. The rest is for new
+	// clients and for those who come when they like.
+	bookedOf100 = 80
+)
+
+// Calendar books each client's next announce into a slot of the future that
+// still has room: a token bucket whose tokens are later times. The tracker so
+// chooses when each client comes back, and a crowd that came at once is spread
+// out when it comes again. To change one interval for all by what is measured
+// cannot do that: it acts an interval too late.
+//
+// Bookings take no lock. Each place holds the number of its slot beside its
+// count, so that a slot that is over is empty without anybody clearing it.
+type Calendar struct {
+	start  time.Time
+	room   atomic.Uint32        // announces in a slot
+	places [slots]atomic.Uint64 // slot number << 32 | count
+}
+
+// NewCalendar returns an empty calendar for a capacity in announces a second.
+func NewCalendar(capacity int64, now time.Time) *Calendar {
+	c := &Calendar{start: now}
+	c.SetCapacity(capacity)
+	return c
+}
+
+// SetCapacity changes how many announces a second are promised from now on.
+// What is promised already stays.
+func (c *Calendar) SetCapacity(capacity int64) {
+	room := mulDiv(max(capacity, 0), bookedOf100*int64(slotLength/time.Second), 100)
+	c.room.Store(uint32(min(max(room, 1), 1<<31)))
+}
+
+// Booking is when a client is to come back.
+type Booking struct {
+	// Slot is when its slot begins, the argument of Cancel.
+	Slot time.Time
+	// Interval is what the client is told, with its own place in the slot; Min
+	// is half of that, before which it is not to come.
+	Interval, Min time.Duration
+}
+
+// Book finds the first slot with room at or after now + base. If there is none
+// up to now + latest, which the horizon bounds, it takes the one of two random
+// slots between them that has less in it.
+//
+// peer is a number that stays the same for a client and is evenly spread; it
+// says where in the slot its place is. random is a number for this booking.
+func (c *Calendar) Book(now time.Time, base, latest time.Duration, peer, random uint64) Booking {
+	base = min(max(base, 0), horizon)
+	latest = min(max(latest, base), horizon)
+	first, last := c.slot(now.Add(base)), c.slot(now.Add(latest))
+	room := c.room.Load()
+	slot := first
+	for slot <= last && !c.take(slot, room) {
+		slot++
+	}
+	if slot > last {
+		slot = c.lessLoaded(first, last, random)
+		c.take(slot, 1<<32-1)
+	}
+	begins := c.start.Add(time.Duration(slot) * slotLength)
+	place, _ := bits.Mul64(peer, uint64(slotLength))
+	interval := max(begins.Sub(now)+time.Duration(place), time.Second)
+	return Booking{Slot: begins, Interval: interval, Min: interval / 2}
+}
+
+// Cancel frees the place of a client that stopped, or came at another time. A
+// slot that is over is left alone.
+func (c *Calendar) Cancel(slot time.Time) {
+	n := c.slot(slot)
+	p := c.place(n)
+	for {
+		old := p.Load()
+		if old>>32 != uint64(uint32(n)) || uint32(old) == 0 || p.CompareAndSwap(old, old-1) {
+			return
+		}
+	}
+}
+
+// Load returns how many announces are booked for the slot of a time, and for
+// how many there is room.
+func (c *Calendar) Load(at time.Time) (booked, room uint32) {
+	return c.count(c.slot(at)), c.room.Load()
+}
+
+// slot returns the number of a time's slot. Before the start there is none;
+// such a time counts as the start.
+func (c *Calendar) slot(at time.Time) int64 {
+	return int64(max(at.Sub(c.start), 0) / slotLength)
+}
+
+func (c *Calendar) place(slot int64) *atomic.Uint64 { return &c.places[slot%slots] }
+
+// count returns how many are booked for a slot: none when its place still
+// holds another one's number.
+func (c *Calendar) count(slot int64) uint32 {
+	if v := c.place(slot).Load(); v>>32 == uint64(uint32(slot)) {
+		return uint32(v)
+	}
+	return 0
+}
+
+// take books one place in a slot if fewer than room are taken.
+func (c *Calendar) take(slot int64, room uint32) bool {
+	p := c.place(slot)
+	for {
+		old := p.Load()
+		count := uint32(0)
+		if old>>32 == uint64(uint32(slot)) {
+			count = uint32(old)
+		}
+		if count >= room {
+			return false
+		}
+		if p.CompareAndSwap(old, uint64(uint32(slot))<<32|uint64(count+1)) {
+			return true
+		}
+	}
+}
+
+// lessLoaded returns the less loaded of two random slots from first to last.
+func (c *Calendar) lessLoaded(first, last int64, random uint64) int64 {
+	span := uint64(last - first + 1)
+	a := first + int64((random>>32)*span>>32)
+	b := first + int64((random&(1<<32-1))*span>>32)
+	if c.count(b) < c.count(a) {
+		return b
+	}
+	return a
+}
