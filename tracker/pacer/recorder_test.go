@@ -1,7 +1,6 @@
 package pacer
 
 import (
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -105,12 +104,12 @@ func TestRecorderLosesNothing(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for range 10_000 {
-				rec.RecordBytes(1 + rand.Uint64N(1))
-				rec.Busy()
+				rec.RecordBytes(1)
 			}
 		})
 	}
 	for i := range 100 {
+		rec.Busy()
 		rec.Roll(epoch0.Add(time.Duration(i+1) * time.Second))
 	}
 	wg.Wait()
