@@ -133,16 +133,22 @@ func (b *Bucket) refill(now time.Time) {
 		return
 	}
 	b.last = now
+	if b.level == b.burst {
+		return
+	}
 	hi, lo := bits.Mul64(uint64(b.rate), uint64(d))
 	lo, carry := bits.Add64(lo, b.part, 0)
 	hi += carry
-	room := uint64(b.burst - b.level)
-	if hi >= perToken {
-		b.level, b.part = b.burst, 0
-		return
+	var tokens, part uint64
+	switch {
+	case hi == 0: // nearly always, and the compiler divides by multiplying
+		tokens, part = lo/perToken, lo%perToken
+	case hi < perToken:
+		tokens, part = bits.Div64(hi, lo, perToken)
+	default:
+		tokens = math.MaxUint64
 	}
-	tokens, part := bits.Div64(hi, lo, perToken)
-	if tokens >= room {
+	if tokens >= uint64(b.burst-b.level) {
 		b.level, b.part = b.burst, 0
 		return
 	}

@@ -1,6 +1,7 @@
 package pacer
 
 import (
+	"math"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -48,8 +49,9 @@ func (c *Calendar) SetCapacity(capacity int64) {
 
 // Booking is when a client is to come back.
 type Booking struct {
-	// Slot is when its slot begins, the argument of Cancel.
-	Slot time.Time
+	// Slot is the number of its slot, the argument of Cancel. It counts from the
+	// calendar's start.
+	Slot uint32
 	// Interval is what the client is told, with its own place in the slot; Min
 	// is half of that, before which it is not to come.
 	Interval, Min time.Duration
@@ -62,9 +64,10 @@ type Booking struct {
 // peer is a number that stays the same for a client and is evenly spread; it
 // says where in the slot its place is. random is a number for this booking.
 func (c *Calendar) Book(now time.Time, base, latest time.Duration, peer, random uint64) Booking {
+	at := max(now.Sub(c.start), 0)
 	base = min(max(base, 0), horizon)
 	latest = min(max(latest, base), horizon)
-	first, last := c.slot(now.Add(base)), c.slot(now.Add(latest))
+	first, last := slotAt(at+base), slotAt(at+latest)
 	room := c.room.Load()
 	slot := first
 	for slot <= last && !c.take(slot, room) {
@@ -72,73 +75,74 @@ func (c *Calendar) Book(now time.Time, base, latest time.Duration, peer, random 
 	}
 	if slot > last {
 		slot = c.lessLoaded(first, last, random)
-		c.take(slot, 1<<32-1)
+		c.take(slot, math.MaxUint32)
 	}
-	begins := c.start.Add(time.Duration(slot) * slotLength)
 	place, _ := bits.Mul64(peer, uint64(slotLength))
-	interval := max(begins.Sub(now)+time.Duration(place), time.Second)
-	return Booking{Slot: begins, Interval: interval, Min: interval / 2}
+	interval := max(time.Duration(slot)*slotLength-at+time.Duration(place), time.Second)
+	return Booking{Slot: slot, Interval: interval, Min: interval / 2}
 }
 
 // Cancel frees the place of a client that stopped, or came at another time. A
 // slot that is over is left alone.
-func (c *Calendar) Cancel(slot time.Time) {
-	n := c.slot(slot)
-	p := c.place(n)
+func (c *Calendar) Cancel(slot uint32) {
+	p := c.place(slot)
 	for {
 		old := p.Load()
-		if old>>32 != uint64(uint32(n)) || uint32(old) == 0 || p.CompareAndSwap(old, old-1) {
+		if uint32(old>>32) != slot || uint32(old) == 0 || p.CompareAndSwap(old, old-1) {
 			return
 		}
 	}
 }
 
+// Begins returns when a slot begins.
+func (c *Calendar) Begins(slot uint32) time.Time {
+	return c.start.Add(time.Duration(slot) * slotLength)
+}
+
 // Load returns how many announces are booked for the slot of a time, and for
 // how many there is room.
 func (c *Calendar) Load(at time.Time) (booked, room uint32) {
-	return c.count(c.slot(at)), c.room.Load()
+	return c.count(slotAt(max(at.Sub(c.start), 0))), c.room.Load()
 }
 
-// slot returns the number of a time's slot. Before the start there is none;
-// such a time counts as the start.
-func (c *Calendar) slot(at time.Time) int64 {
-	return int64(max(at.Sub(c.start), 0) / slotLength)
-}
+// slotAt returns the number of the slot that a time since the start is in. A
+// time before the start counts as the start.
+func slotAt(at time.Duration) uint32 { return uint32(at / slotLength) }
 
-func (c *Calendar) place(slot int64) *atomic.Uint64 { return &c.places[slot%slots] }
+func (c *Calendar) place(slot uint32) *atomic.Uint64 { return &c.places[slot%slots] }
 
 // count returns how many are booked for a slot: none when its place still
 // holds another one's number.
-func (c *Calendar) count(slot int64) uint32 {
-	if v := c.place(slot).Load(); v>>32 == uint64(uint32(slot)) {
+func (c *Calendar) count(slot uint32) uint32 {
+	if v := c.place(slot).Load(); uint32(v>>32) == slot {
 		return uint32(v)
 	}
 	return 0
 }
 
 // take books one place in a slot if fewer than room are taken.
-func (c *Calendar) take(slot int64, room uint32) bool {
+func (c *Calendar) take(slot, room uint32) bool {
 	p := c.place(slot)
 	for {
 		old := p.Load()
 		count := uint32(0)
-		if old>>32 == uint64(uint32(slot)) {
+		if uint32(old>>32) == slot {
 			count = uint32(old)
 		}
 		if count >= room {
 			return false
 		}
-		if p.CompareAndSwap(old, uint64(uint32(slot))<<32|uint64(count+1)) {
+		if p.CompareAndSwap(old, uint64(slot)<<32|uint64(count+1)) {
 			return true
 		}
 	}
 }
 
 // lessLoaded returns the less loaded of two random slots from first to last.
-func (c *Calendar) lessLoaded(first, last int64, random uint64) int64 {
+func (c *Calendar) lessLoaded(first, last uint32, random uint64) uint32 {
 	span := uint64(last - first + 1)
-	a := first + int64((random>>32)*span>>32)
-	b := first + int64((random&(1<<32-1))*span>>32)
+	a := first + uint32((random>>32)*span>>32)
+	b := first + uint32((random&math.MaxUint32)*span>>32)
 	if c.count(b) < c.count(a) {
 		return b
 	}

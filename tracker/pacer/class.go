@@ -25,8 +25,10 @@ type Class struct {
 	// Priority orders who borrows first, the smallest number. It has no say
 	// over assured tokens.
 	Priority int
-	// Wait is how long a request may stand in the queue.
-	Wait time.Duration
+	// Wait is how long a request may stand in the queue, Scheduler in what order
+	// they are served.
+	Wait      time.Duration
+	Scheduler Discipline
 	// Match says which requests are of this class: all that fit any of these.
 	Match []Match
 }

@@ -50,8 +50,8 @@ func NewWaiter() *Waiter { return &Waiter{outcome: make(chan Outcome, 1)} }
 
 // NewGate puts leases for so many shards and queues of at most limit requests
 // per class in front of a tree, which belongs to the gate from now on.
-func NewGate(tree *Tree, shards int, d Discipline, limit int) *Gate {
-	return &Gate{leases: NewLeases(tree, shards), shaper: NewShaper[*Waiter](tree, d, limit)}
+func NewGate(tree *Tree, shards, limit int) *Gate {
+	return &Gate{leases: NewLeases(tree, shards), shaper: NewShaper[*Waiter](tree, limit)}
 }
 
 // Try takes n tokens without waiting; false: there are none, or others wait for
@@ -141,8 +141,46 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 }
 
-// With calls f with the tree and the shaper, under their lock and after all
-// leases returned: for figures, and to change rates, disciplines and waits.
-func (g *Gate) With(now time.Time, f func(*Tree, *Shaper[*Waiter])) {
-	g.leases.With(now, func(t *Tree) { f(t, g.shaper) })
+// Available returns how many tokens a request of a class could have now: none
+// while others of its class wait for them. It is what the ladder asks for.
+func (g *Gate) Available(now time.Time, class int) int64 {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	if g.shaper.Waiting(class) {
+		return 0
+	}
+	return g.leases.tree.Available(now, class)
+}
+
+// Tune changes the classes while requests come, run and wait, as Shaper.Tune
+// does: no request is lost or served twice, and wrong classes change nothing.
+func (g *Gate) Tune(now time.Time, classes []Class) error {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	g.leases.reclaimLocked(now)
+	return g.shaper.Tune(now, classes)
+}
+
+// Resize gives the root another rate, as Tree.Resize does.
+func (g *Gate) Resize(now time.Time, rate int64) error {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	g.leases.reclaimLocked(now)
+	return g.leases.tree.Resize(now, rate)
+}
+
+// GateStats is what there is to see of a gate.
+type GateStats struct {
+	Classes []ClassStats // the root first, parents before children
+	Waited  []Waited     // by the number of the class
+	Names   []string     // of the classes, by their numbers
+}
+
+// Stats returns the figures of now.
+func (g *Gate) Stats(now time.Time) GateStats {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	g.leases.reclaimLocked(now)
+	t := g.leases.tree
+	return GateStats{Classes: t.Stats(now), Waited: g.shaper.Stats(), Names: t.Classes()}
 }

@@ -18,7 +18,7 @@ func TestGateUnderOverload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := NewGate(tree, 4, DRR, 5000)
+		g := NewGate(tree, 4, 5000)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -82,11 +82,11 @@ func TestGateUnderOverload(t *testing.T) {
 func TestGateLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
-		tree, err := NewTree("wan", 100, 0, []Class{{Name: "all", Rate: Percent(100), Wait: time.Second}}, now)
+		tree, err := NewTree("wan", 100, 0, []Class{{Name: "all", Rate: Percent(100), Wait: time.Second, Scheduler: FIFO}}, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := NewGate(tree, 2, FIFO, 2)
+		g := NewGate(tree, 2, 2)
 		for g.Try(now, 0, 0, 1) {
 		}
 		results := make(chan Outcome, 9)
@@ -125,18 +125,81 @@ func TestGateLadder(t *testing.T) {
 		expect("closed while waiting", Closed)
 		wait(4)
 		expect("closed before", Closed)
-		g.With(time.Now(), func(_ *Tree, s *Shaper[*Waiter]) {
-			if w := s.Stats()[0]; w.Queued != 4 || w.Dropped != 1 || w.Served != 1 || w.Expired != 1 || w.Waiting != 0 {
-				t.Errorf("%+v", w)
+		if w := g.Stats(time.Now()).Waited[0]; w.Queued != 4 || w.Dropped != 1 || w.Served != 1 || w.Expired != 1 || w.Waiting != 0 {
+			t.Errorf("%+v", w)
+		}
+	})
+}
+
+// TestGateTune changes rates, schedulers and the root's rate while requests run
+// and wait: all have one outcome, and what is spent is what the tree gave.
+func TestGateTune(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree, err := NewTree("wan", 10_000, 0, WanClasses(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := NewGate(tree, 2, 500)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := g.Run(ctx); err != nil {
+				t.Error(err)
 			}
 		})
+		var mu sync.Mutex // guards spent
+		var spent int64
+		for client := range 300 {
+			wg.Go(func() {
+				for w := NewWaiter(); ctx.Err() == nil; {
+					if g.Wait(time.Now(), w, client, client%5, clientNumber(client%30), 10) == Admitted {
+						mu.Lock()
+						spent += 10
+						mu.Unlock()
+					}
+					<-time.After(time.Millisecond)
+				}
+			})
+		}
+		r := seeded(t)
+		for range 200 {
+			<-time.After(20 * time.Millisecond)
+			classes := WanClasses()
+			for i := range classes {
+				classes[i].Scheduler = Discipline(r.IntN(3))
+				classes[i].Priority = r.IntN(3)
+				classes[i].Wait = time.Duration(1+r.IntN(2000)) * time.Millisecond
+			}
+			if err := g.Tune(time.Now(), classes); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Resize(time.Now(), 5000+r.Int64N(10_000)); err != nil {
+				t.Fatal(err)
+			}
+			classes[0].Rate = Percent(90)
+			if err := g.Tune(time.Now(), classes); err == nil {
+				t.Fatal("a wrong change is taken")
+			}
+			g.Available(time.Now(), r.IntN(5))
+		}
+		cancel()
+		wg.Wait()
+		s := g.Stats(time.Now())
+		if s.Classes[0].Spent != spent {
+			t.Errorf("the tree gave %d, %d were spent", s.Classes[0].Spent, spent)
+		}
+		for class, w := range s.Waited {
+			if w.Served+w.Expired+w.Dropped > w.Queued || w.Waiting != 0 {
+				t.Errorf("%s: %+v", s.Names[class], w)
+			}
+		}
 	})
 }
 
 // TestGateAdmitsWithoutAllocating on its fast path.
 func TestGateAdmitsWithoutAllocating(t *testing.T) {
 	tree := mustTree(t, 1e12, WanClasses())
-	g, w := NewGate(tree, 1, DRR, 10), NewWaiter()
+	g, w := NewGate(tree, 1, 10), NewWaiter()
 	if n := testing.AllocsPerRun(10_000, func() {
 		if g.Wait(epoch0, w, 0, 1, Client{}, 500) != Admitted || !g.Try(epoch0, 0, 1, 300) {
 			t.Fatal("not admitted")

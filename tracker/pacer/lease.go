@@ -135,12 +135,3 @@ func (l *Leases) reclaimClassLocked(now time.Time, class int) {
 		c.grant = Grant{}
 	}
 }
-
-// With calls f with the tree, under its lock and after all leases returned:
-// for figures, and to change rates.
-func (l *Leases) With(now time.Time, f func(*Tree)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.reclaimLocked(now)
-	f(l.tree)
-}

@@ -10,6 +10,7 @@ const history = 60
 // holder guards it.
 type Rates struct {
 	second int64 // the one that is running, in Unix time
+	place  int   // of its count; those before it are of the seconds before
 	counts [history + 1]int64
 }
 
@@ -18,28 +19,28 @@ type Rates struct {
 // zero.
 func (r *Rates) Add(now time.Time, n int64) {
 	r.roll(now)
-	*r.at(r.second) += n
+	r.counts[r.place] += n
 }
 
 // Last returns the count of the last whole second.
 func (r *Rates) Last(now time.Time) int64 {
 	r.roll(now)
-	return max(*r.at(r.second - 1), 0)
+	return r.ago(1)
 }
 
 // AppendSeconds appends the counts of the last 60 whole seconds, the oldest
 // first.
 func (r *Rates) AppendSeconds(now time.Time, dst []int64) []int64 {
 	r.roll(now)
-	for s := r.second - history; s < r.second; s++ {
-		dst = append(dst, max(*r.at(s), 0))
+	for ago := history; ago > 0; ago-- {
+		dst = append(dst, r.ago(ago))
 	}
 	return dst
 }
 
-// at returns the place of a second.
-func (r *Rates) at(second int64) *int64 {
-	return &r.counts[(second%(history+1)+history+1)%(history+1)]
+// ago returns the count of a second before the running one.
+func (r *Rates) ago(seconds int) int64 {
+	return max(r.counts[(r.place+len(r.counts)-seconds)%len(r.counts)], 0)
 }
 
 // roll makes the second of now the running one, and those between empty. A
@@ -47,14 +48,11 @@ func (r *Rates) at(second int64) *int64 {
 // longer than all that is remembered.
 func (r *Rates) roll(now time.Time) {
 	second := now.Unix()
-	switch {
-	case second > r.second+history || second < r.second-history:
-		clear(r.counts[:])
-		r.second = second
-	default:
-		for r.second < second {
-			r.second++
-			*r.at(r.second) = 0
-		}
+	if second > r.second+history || second < r.second-history {
+		*r = Rates{second: second}
+	}
+	for ; r.second < second; r.second++ {
+		r.place = (r.place + 1) % len(r.counts)
+		r.counts[r.place] = 0
 	}
 }

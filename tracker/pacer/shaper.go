@@ -36,18 +36,28 @@ type Waited struct {
 }
 
 // NewShaper returns queues of at most limit requests for the classes of a tree.
-func NewShaper[T any](tree *Tree, d Discipline, limit int) *Shaper[T] {
+func NewShaper[T any](tree *Tree, limit int) *Shaper[T] {
 	s := &Shaper[T]{tree: tree}
 	for _, n := range tree.leaves {
-		s.queues = append(s.queues, NewQueue[T](d, n.Wait, limit))
+		s.queues = append(s.queues, NewQueue[T](n.Scheduler, n.Wait, limit))
 	}
 	s.turns = make([]int64, len(s.queues))
 	s.waited = make([]Waited, len(s.queues))
 	return s
 }
 
-// Queue returns the queue of a class, to set its discipline or its wait.
-func (s *Shaper[T]) Queue(class int) *Queue[T] { return s.queues[class] }
+// Tune is Tree.Tune, and changes the waits and the schedulers of the queues.
+// What stands in them stays there.
+func (s *Shaper[T]) Tune(now time.Time, classes []Class) error {
+	if err := s.tree.Tune(now, classes); err != nil {
+		return err
+	}
+	for class, n := range s.tree.leaves {
+		s.queues[class].SetDiscipline(n.Scheduler)
+		s.queues[class].SetWait(n.Wait)
+	}
+	return nil
+}
 
 // Waiting says whether requests of a class stand in its queue: then a new one
 // must go behind them.

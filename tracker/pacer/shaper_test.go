@@ -1,6 +1,7 @@
 package pacer
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -12,7 +13,7 @@ func TestDrainConservesWork(t *testing.T) {
 	for range 40 {
 		rate := 10_000 + r.Int64N(1e6)
 		tree := mustTree(t, rate, randomClasses(r))
-		s := NewShaper[int](tree, Discipline(r.IntN(3)), 20+r.IntN(100))
+		s := NewShaper[int](tree, 20+r.IntN(100))
 		now, next := epoch0, 0
 		outcomes := map[int]int{}
 		var log []spent
@@ -39,7 +40,14 @@ func TestDrainConservesWork(t *testing.T) {
 				}
 			}
 			if r.IntN(20) == 0 {
-				s.Queue(r.IntN(len(s.queues))).SetDiscipline(Discipline(r.IntN(3)))
+				changed := slices.Clone(tree.config)
+				for i := range changed {
+					changed[i].Scheduler = Discipline(r.IntN(3))
+					changed[i].Priority = r.IntN(3)
+				}
+				if err := s.Tune(now, changed); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		checkWindows(t, "root", log, rate, tree.nodes[0].burst+largest)
@@ -70,7 +78,7 @@ func TestDrainConservesWork(t *testing.T) {
 // some seconds and returns what each was served.
 func overload(t *testing.T, tree *Tree, seconds int, cost func(class int) int64) (served []int64, stats []Waited) {
 	t.Helper()
-	s := NewShaper[int64](tree, DRR, 1000)
+	s := NewShaper[int64](tree, 1000)
 	served = make([]int64, len(tree.leaves))
 	now := epoch0
 	for range seconds * 100 {
@@ -124,7 +132,7 @@ func TestBorrowersShareByRate(t *testing.T) {
 		{Name: "later", Rate: Percent(1), Ceil: Percent(100), Wait: time.Hour, Priority: 1},
 	})
 	idle := 2
-	s := NewShaper[int64](tree, DRR, 1000)
+	s := NewShaper[int64](tree, 1000)
 	served := make([]int64, 4)
 	for i := range 2000 {
 		now := epoch0.Add(time.Duration(i) * Epoch)

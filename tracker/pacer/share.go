@@ -39,6 +39,7 @@ func ParseSharing(s string) (Sharing, error) {
 type Flow struct {
 	pending    int64 // bytes that wait for tokens
 	prev, next *Flow // in the ring of a Share, nil outside
+	writer     *Writer
 }
 
 // Pending returns how many bytes of the flow wait for tokens.

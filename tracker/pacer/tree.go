@@ -26,6 +26,7 @@ const maxDepth = 4
 // Classes.
 type Tree struct {
 	config []Class
+	full   int64   // the rate it was built with
 	nodes  []*node // the root first, parents before children
 	leaves []*node
 	now    time.Time // up to when all buckets are filled
@@ -74,7 +75,7 @@ func NewTree(name string, rate, burst int64, classes []Class, now time.Time) (*T
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{config: classes, now: now}
+	t := &Tree{config: classes, full: rate, now: now}
 	for _, s := range all {
 		n := &node{shape: s}
 		n.path = []*node{n}
@@ -128,10 +129,11 @@ func (t *Tree) Resize(now time.Time, rate int64) error {
 
 // Tune changes rates, ceilings, bursts, priorities and waits while the tree
 // works; debts and levels stay. The classes must be the same ones in the same
-// order: a wrong tree or another one leaves all as it was.
+// order, and fit the rate that the tree was built with; a wrong tree or another
+// one leaves all as it was.
 func (t *Tree) Tune(now time.Time, classes []Class) error {
 	root := t.nodes[0]
-	all, err := shapes(root.Name, root.rate, root.Burst, classes, false)
+	all, err := shapes(root.Name, t.full, root.Burst, classes, false)
 	if err != nil {
 		return err
 	}
@@ -144,8 +146,7 @@ func (t *Tree) Tune(now time.Time, classes []Class) error {
 		}
 	}
 	t.config = classes
-	t.tune(now, all)
-	return nil
+	return t.Resize(now, root.rate)
 }
 
 func (t *Tree) tune(now time.Time, all []shape) {

@@ -1,0 +1,136 @@
+package pacer
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestWritesUnderOverload: 200 connections have four times the rate to write,
+// one of them half of it in large pieces, one never takes anything, and some
+// push back. The rate is kept in every window of two seconds and used, and all
+// that take what they get get the same.
+func TestWritesUnderOverload(t *testing.T) {
+	for _, mode := range []Sharing{Fair, Ring, Auto} {
+		synctest.Test(t, func(t *testing.T) {
+			const rate, seconds, conns = 1_000_000, 20, 200
+			start := time.Now()
+			w := NewWrites(mode, rate, 1460, start)
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if err := w.Run(ctx, func(Sharing) {}); err != nil {
+					t.Error(err)
+				}
+			})
+			var mu sync.Mutex // guards what follows
+			var log []spent
+			written := make([]int64, conns)
+			write := func(conn int, answer int64) {
+				c := w.NewWriter()
+				for left := answer; ; {
+					granted := c.Ask(time.Now(), left)
+					switch {
+					case granted == 0:
+						return
+					case granted > left:
+						t.Errorf("granted %d of %d", granted, left)
+					case conn == conns-1: // its client does not read
+						<-ctx.Done()
+						return
+					}
+					if conn%10 == 1 && granted > 1 { // TCP takes half
+						c.Unwritten(time.Now(), granted/2)
+						granted -= granted / 2
+					}
+					mu.Lock()
+					log = append(log, spent{time.Since(start), granted})
+					written[conn] += granted
+					mu.Unlock()
+					if left -= granted; left == 0 {
+						left = answer
+					}
+				}
+			}
+			for conn := range conns {
+				answer := int64(600)
+				if conn == 0 {
+					answer = 2 * rate
+				}
+				wg.Go(func() { write(conn, answer) })
+			}
+			<-time.After(seconds * time.Second)
+			cancel()
+			wg.Wait()
+			checkTwoSeconds(t, mode, log, rate, seconds)
+			var even []int64
+			for conn, n := range written[1 : conns-1] {
+				if (conn+1)%10 != 1 {
+					even = append(even, n)
+				}
+			}
+			if j := jain(even); j < 0.98 {
+				t.Errorf("%v: Jain %.4f, from %d to %d", mode, j, slices.Min(even), slices.Max(even))
+			}
+		})
+	}
+}
+
+// checkTwoSeconds fails when any two seconds of a log, from the first on, hold
+// less or more than the rate, by more than two percent and an epoch at the ends.
+func checkTwoSeconds(t *testing.T, mode Sharing, log []spent, rate, seconds int64) {
+	t.Helper()
+	slack := float64(rate) * 2 * (0.02 + ringEpochMin.Seconds()/2)
+	worst := 0.0
+	for from := time.Second; from < time.Duration(seconds-2)*time.Second; from += 10 * time.Millisecond {
+		var sum int64
+		for _, s := range log {
+			if s.at > from && s.at <= from+2*time.Second {
+				sum += s.n
+			}
+		}
+		if off := float64(sum - 2*rate); max(off, -off) > max(worst, -worst) {
+			worst = off
+		}
+	}
+	t.Logf("%v: the worst two seconds are %+.2f %% off", mode, worst/float64(2*rate)*100)
+	if max(worst, -worst) > slack {
+		t.Errorf("%v: two seconds are %.0f bytes off, allowed are %.0f", mode, worst, slack)
+	}
+}
+
+// TestWritesAtOnce: while nobody waits and there are tokens nobody waits.
+func TestWritesAtOnce(t *testing.T) {
+	w := NewWrites(Auto, 10_000, 100, epoch0)
+	c, d := w.NewWriter(), w.NewWriter()
+	if got := c.Ask(epoch0, 50); got != 50 {
+		t.Errorf("50 of a full bucket: %d", got)
+	}
+	if got := c.Ask(epoch0, 1000); got != 151 {
+		t.Errorf("the rest: %d", got)
+	}
+	c.Unwritten(epoch0, 1)
+	if got := d.Ask(epoch0, 1000); got != 100 {
+		t.Errorf("with one token a quantum: %d", got)
+	}
+	if _, ok := d.try(epoch0, 1); ok {
+		t.Error("granted in debt")
+	}
+	w.Charge(epoch0, 100)
+	w.Tick(epoch0.Add(19 * time.Millisecond))
+	if d.granted != 0 {
+		t.Error("granted before the debt was paid")
+	}
+	w.SetRate(epoch0.Add(19*time.Millisecond), 100_000)
+	w.Tick(epoch0.Add(30 * time.Millisecond))
+	if d.granted != 1 {
+		t.Errorf("granted %d of 1", d.granted)
+	}
+	w.Close()
+	if got := c.Ask(epoch0, 10); got != 0 {
+		t.Errorf("closed, and %d granted", got)
+	}
+}
