@@ -2,7 +2,6 @@ package livesync_test
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"testing"
@@ -192,5 +191,3 @@ func TestLastBatchLeavesAtTheEnd(t *testing.T) {
 		eventually(t, "all peers are known", func() bool { return len(b.Roles()) == 100 })
 	})
 }
-
-var errDown = errors.New("interface eth0 is down")
