@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,12 +49,19 @@ func enter() (code int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "starling")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/starling")
+	build := exec.Command("go", "build", fmt.Sprintf("-race=%t", raceDetected()), "-o", binary, "../cmd/starling")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Printf("%s\n%v: %s", build, err, out)
 		return 1, nil
 	}
 	return reexecute(binary)
+}
+
+// raceDetected reports whether the tests run under the race detector, which
+// the program then does, too: a race ends it with a code that is not 0.
+func raceDetected() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // reexecute starts this test binary in namespaces and waits for it. When this
