@@ -70,9 +70,9 @@ func dumpArguments(c *cli.Context) (group netip.AddrPort, name string, err error
 // dumpCheck is how often dump looks whether its membership still holds.
 const dumpCheck = time.Second
 
-// dump prints what arrives on conn until ctx ends, which is no error, or the membership does. It closes conn.
-func dump(ctx context.Context, conn livesync.Conn, format dumpFormat, w io.Writer) error {
-	ctx, end := context.WithCancelCause(ctx)
+// dump prints what arrives on conn until parent ends, which is no error, or the membership does. It closes conn.
+func dump(parent context.Context, conn livesync.Conn, format dumpFormat, w io.Writer) error {
+	ctx, end := context.WithCancelCause(parent)
 	defer end(nil)
 	closed := make(chan struct{})
 	defer func() { end(nil); <-closed }()
@@ -85,13 +85,13 @@ func dump(ctx context.Context, conn livesync.Conn, format dumpFormat, w io.Write
 	for {
 		n, from, _, err := conn.Read(b)
 		if err != nil {
-			if ctx.Err() == nil {
-				return err
+			switch {
+			case parent.Err() != nil: // whatever its cause, a signal for one
+				return nil
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
 			}
-			if cause := context.Cause(ctx); cause != context.Canceled {
-				return cause
-			}
-			return nil
+			return err
 		}
 		line := format.line(time.Now(), from, b[:n])
 		if _, err := io.WriteString(w, line+"\n"); err != nil {

@@ -96,14 +96,14 @@ func TestDumpPrintsWhatIsHeard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancelCause(t.Context())
 		var out bytes.Buffer
 		ended := make(chan error)
 		go func() { ended <- dump(ctx, conn, dumpFormat{}, &out) }()
 		segment.Inject(dumpSender, wire.Group.Addr(), wire.AppendBeacon(nil, dumpID, 57))
 		segment.Inject(dumpSender, wire.Group.Addr(), []byte("garbage"))
 		synctest.Wait()
-		cancel()
+		cancel(errors.New("interrupt signal received")) // as signal.NotifyContext does
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
