@@ -14,6 +14,10 @@ import (
 // HTTPConfig is what the HTTP server needs to know beyond the tracker.
 type HTTPConfig struct {
 	TrustedProxies []netip.Prefix // proxies whose X-Forwarded-For and ip parameter count
+
+	// Route finds the tracker that a Host header is meant for, as the client wrote it; nil: the one of this server.
+	// It is asked for each request and must not block. Nil: there is no other tracker.
+	Route func(host []byte) *Tracker
 }
 
 // HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with
@@ -28,6 +32,7 @@ type HTTPConfig struct {
 // held, and such a tracker has to end loudly rather than answer on.
 type HTTP struct {
 	tracker        *Tracker
+	route          func(host []byte) *Tracker // nil: all requests are for tracker
 	sources        sources
 	maxConnections int64     // at once
 	exchanges      sync.Pool // of *exchange
@@ -61,7 +66,7 @@ const (
 
 // NewHTTP returns a server for t. It starts nothing.
 func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
-	s := &HTTP{tracker: t, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
+	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
 	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
 	return s
 }

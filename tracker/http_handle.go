@@ -58,6 +58,16 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	return dst, n, h.close
 }
 
+// store returns the tracker that a request is for.
+func (x *exchange) store(r *wire.Request) *Tracker {
+	if x.route != nil {
+		if t := x.route(r.Host); t != nil {
+			return t
+		}
+	}
+	return x.tracker
+}
+
 // handleAnnounce stores the peer and writes the answer, or what is wrong, to the body.
 func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Request) {
 	q := &x.query
@@ -90,7 +100,7 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		a.NumWant = 0
 	}
 	x.answer = Answer{Peers4: x.answer.Peers4[:0], Peers6: x.answer.Peers6[:0]}
-	x.tracker.Announce(now, a, &x.answer)
+	x.store(r).Announce(now, a, &x.answer)
 	x.tally.announces.Add(1)
 	reply := wire.AnnounceReply{
 		Seeders:     x.answer.Seeders,
@@ -119,9 +129,10 @@ func (x *exchange) handleScrape(r *wire.Request) {
 		x.refuseParameter("info_hash: missing, there is no scrape of all torrents")
 		return
 	}
+	store := x.store(r)
 	x.files = x.files[:0]
 	for _, h := range hashes {
-		if c, ok := x.tracker.Scrape(h); ok {
+		if c, ok := store.Scrape(h); ok {
 			x.files = append(x.files, wire.ScrapeFile{
 				InfoHash:    h,
 				Seeders:     c.Seeders,
