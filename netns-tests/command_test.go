@@ -46,7 +46,7 @@ func TestCommandsOnASegment(t *testing.T) {
 	x, c := n.hosts["x"], n.hosts["c"]
 	dump := c.start("dump.log", os.Getenv(binaryEnv), "dump", "--livesync-interface", "eth0")
 	eventually(t, "dump prints a record", func() error {
-		reaches(a, b, x, 1)
+		peer{x, hash(1), 7001}.announce(a.ip4, 0, "stopped") // which is told each time
 		if !strings.Contains(n.log(t, "dump.log"), hash(1)) {
 			return fmt.Errorf("it printed %q", n.log(t, "dump.log"))
 		}
