@@ -53,6 +53,14 @@ type Config struct {
 	// SaveID keeps an id that was taken because the old one turned out to be in use. Nil: it is not kept.
 	SaveID func(wire.NodeID) error
 
+	// Budget is asked before each packet leaves: which lane it is of and how many bytes it has. 0 lets it leave and has
+	// booked it; else it says after how long to ask again. Records that wait stay in the queue, which gives up its oldest
+	// when it is full. Nil: nothing waits.
+	Budget func(now time.Time, lane Lane, bytes int) (wait time.Duration)
+	// Appeared is called when a node is heard that was not heard within [AbsentAfter] beacon intervals. It must only leave
+	// word, and ask [Node.Status] later. Nil: nobody wants to know.
+	Appeared func()
+
 	// Log receives what an operator should know.
 	Log zerolog.Logger
 

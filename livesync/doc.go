@@ -16,6 +16,18 @@
 // records. The store is a cache that heals, because clients announce again and are told
 // again; a loss is never waited for, only counted.
 //
+// # Lanes
+//
+// Where the operator bounds the rate, a budget is asked before each packet: has its lane the tokens?
+//
+//	lane      carries               while it has no tokens
+//	live      records               a packet waits, and the queue behind it
+//	control   beacons, inquiries    one of them waits, nothing else does
+//	tell      tells                 one waits; and behind records that wait, which it counts
+//
+// Nobody who announces ever waits: the queue gives up its oldest record and counts it. What is sent when the program
+// ends, the queue at most, asks no budget.
+//
 // # Who is believed
 //
 // A datagram is dropped, counted by reason and never answered when it was not

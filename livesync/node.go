@@ -133,7 +133,8 @@ func (n *Node) joined(now time.Time, link Link) {
 	defer n.mu.Unlock()
 	first := !n.link.Local.IsValid()
 	n.ident.moved(now, link.Local)
-	n.outbox.held = nil // what was held when the last membership ended is stale
+	// What counts torrents is stale by now; records are not, and leave as the budget has it.
+	n.outbox.lanes[ControlLane], n.outbox.lanes[TellLane] = waiting{}, waiting{}
 	n.link, n.trouble = link, ""
 	n.sources = n.cfg.Nodes
 	if len(n.sources) == 0 {

@@ -15,6 +15,8 @@ const (
 	// nodeSilence is when a silent node is dropped from the table. A node that has just started
 	// and has no clients says nothing before its first beacon, by default for half an hour.
 	nodeSilence = time.Hour
+	// AbsentAfter is after how many beacon intervals of silence a node counts as gone by those who share something with it.
+	AbsentAfter = 3
 	// dialectWindow is how long a sender's type 0 packets are remembered when its mapped records are judged.
 	dialectWindow = time.Minute
 	// dialectPatience is how long after its first records a sender's dialect is judged: the second
@@ -27,6 +29,7 @@ type node struct {
 	id       wire.NodeID
 	address  netip.AddrPort
 	heard    time.Time
+	silent   time.Duration // how long it was when it was last heard; nodeSilence: it was not in the table
 	torrents uint64
 	packets  uint64
 	records  uint64
@@ -57,10 +60,10 @@ func (t *nodes) heard(now time.Time, id wire.NodeID, from netip.AddrPort) *node 
 		if len(t.byID) >= maxNodes {
 			delete(t.byID, t.least().id)
 		}
-		n = &node{id: id}
+		n = &node{id: id, heard: now.Add(-nodeSilence)}
 		t.byID[id] = n
 	}
-	n.address, n.heard = from, now
+	n.address, n.heard, n.silent = from, now, now.Sub(n.heard)
 	n.packets++
 	return n
 }

@@ -92,6 +92,9 @@ func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte
 		return p, nil
 	}
 	sender := n.nodes.heard(now, p.From, from)
+	if n.cfg.Appeared != nil && sender.silent >= AbsentAfter*n.cfg.BeaconInterval {
+		n.cfg.Appeared()
+	}
 	n.received.Packets++
 	n.control(now, sender, &p)
 	return p, sender

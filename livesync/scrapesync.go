@@ -96,23 +96,29 @@ func (s *scrapeSync) withheld(now time.Time) bool {
 	return s.cfg.ScrapeSync == Auto && within(now, s.legacy, legacyMemory)
 }
 
-// next appends the packet that is due to b and says what it is; ok is false when none is.
-func (s *scrapeSync) next(now time.Time, self wire.NodeID, b []byte) (pkt []byte, kind wire.Kind, ok bool) {
+// nextControl appends the beacon or inquiry that is due to b and says what it is; nil when neither is.
+func (s *scrapeSync) nextControl(now time.Time, self wire.NodeID, b []byte) (pkt []byte, kind wire.Kind) {
 	if !s.beaconAt.IsZero() && !now.Before(s.beaconAt) {
 		s.beaconAt = now.Add(s.cfg.BeaconInterval + s.jitter())
-		return wire.AppendBeacon(b, self, s.cfg.Torrents()), wire.KindBeacon, true
+		return wire.AppendBeacon(b, self, s.cfg.Torrents()), wire.KindBeacon
 	}
 	if target, ok := s.ask.next(now); ok {
-		return wire.AppendInquire(b, self, target), wire.KindInquire, true
+		return wire.AppendInquire(b, self, target), wire.KindInquire
 	}
-	if n := s.nextTells(now); n > 0 {
-		b = wire.AppendTell(b, self)
-		for i := range n {
-			b = s.entries[i].Append(b)
-		}
-		return b, wire.KindTell, true
+	return nil, 0
+}
+
+// nextTell appends the tell that is due to b; nil when none is.
+func (s *scrapeSync) nextTell(now time.Time, self wire.NodeID, b []byte) []byte {
+	n := s.nextTells(now)
+	if n == 0 {
+		return nil
 	}
-	return b, 0, false
+	b = wire.AppendTell(b, self)
+	for i := range n {
+		b = s.entries[i].Append(b)
+	}
+	return b
 }
 
 // nextTells puts what is to be told now into s.entries and returns how many there are.
@@ -139,13 +145,15 @@ func (s *scrapeSync) nextTells(now time.Time) int {
 	return n
 }
 
-// due returns when next will have something to do, the zero time for never.
-func (s *scrapeSync) due() time.Time {
-	tell := s.tell.due()
-	if !s.tell.active {
-		tell = s.better.due()
+// controlDue returns when nextControl will have something to do, the zero time for never.
+func (s *scrapeSync) controlDue() time.Time { return earliest(s.beaconAt, s.ask.at) }
+
+// tellDue returns when nextTell will.
+func (s *scrapeSync) tellDue() time.Time {
+	if s.tell.active {
+		return s.tell.due()
 	}
-	return earliest(s.beaconAt, s.ask.at, tell)
+	return s.better.due()
 }
 
 // state names what the machine does, for people.

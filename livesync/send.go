@@ -9,13 +9,13 @@ import (
 
 // outbox is what the sender keeps between two packets. Only the sender touches it, under the node's lock.
 type outbox struct {
-	batch  batch
-	taken  [wire.MaxRecords4]wire.Record
-	packet [wire.HeaderSize + wire.MaxTells*wire.TellSize]byte
-	held   []byte    // a beacon, inquiry or tell that leaves when the live records before it have left
-	kind   wire.Kind // of held
-	mark   uint64    // the queue's position when held was made
-	behind bool      // records put before mark may still be in the queue
+	batch   batch
+	taken   [wire.MaxRecords4]wire.Record
+	control [wire.BeaconSize]byte
+	tell    [wire.HeaderSize + wire.MaxTells*wire.TellSize]byte
+	lanes   [lanes]waiting
+	mark    uint64 // the queue's position when the tell that waits was made
+	behind  bool   // records put before mark may still be in the queue
 }
 
 func newOutbox(cfg *Config) outbox { return outbox{batch: newBatch(cfg.Dialect, cfg.Flush)} }
@@ -66,20 +66,25 @@ func (n *Node) sendSome(conn Conn) (now time.Time, more, failed bool) {
 	return now, true, false
 }
 
-// sendLast sends the records that were offered before the end.
+// sendLast sends the records that were offered before the end. It asks no budget: the queue bounds what leaves, and an end
+// that waits for tokens would be cut short by whoever waits for it.
 func (n *Node) sendLast(conn Conn) {
 	n.mu.Lock()
-	n.outbox.held, n.outbox.mark, n.outbox.behind = nil, n.queue.mark(), true
+	n.outbox.mark, n.outbox.behind = n.queue.mark(), true
 	n.mu.Unlock()
-	for {
-		n.mu.Lock()
-		pkt := n.nextLive(time.Now())
-		n.mu.Unlock()
-		if pkt == nil {
-			return
-		}
+	for pkt := n.nextLast(time.Now()); pkt != nil; pkt = n.nextLast(time.Now()) {
 		n.send(conn, pkt)
 	}
+}
+
+// nextLast returns the next packet of the last records, nil when all have left.
+func (n *Node) nextLast(now time.Time) []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.fillLive(now) {
+		return nil
+	}
+	return n.leave(LiveLane)
 }
 
 // send sends a packet, or counts that it could not be sent.
@@ -98,28 +103,31 @@ func (n *Node) send(conn Conn, pkt []byte) bool {
 //
 // Live records go first. A tell is a copy of what the store counted when it was made; the
 // completions in it that wait in the queue would count twice if they came after it, so everything that was
-// offered by then leaves before it does.
+// offered by then leaves before it does. While the budget makes records wait, so does the tell behind them, and nothing
+// is taken out of the queue, which gives up its oldest records when it is full. Beacons and inquiries wait for nobody.
 func (n *Node) next(now time.Time) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	o := &n.outbox
 	for {
-		if pkt := n.nextLive(now); pkt != nil {
-			return pkt
+		live := n.fillLive(now)
+		if live {
+			if pkt := n.pay(now, LiveLane); pkt != nil {
+				return pkt
+			}
 		}
-		if o.held != nil {
-			pkt := o.held
-			o.held = nil
-			n.countSent(o.kind)
-			return pkt
+		if n.fillControl(now) {
+			if pkt := n.pay(now, ControlLane); pkt != nil {
+				return pkt
+			}
 		}
-		pkt, kind, ok := n.scrape.next(now, n.ident.id, o.packet[:0])
-		if !ok {
+		switch {
+		case live:
 			return nil
-		}
-		o.held, o.kind = pkt, kind
-		if kind == wire.KindTell {
-			o.mark, o.behind = n.queue.mark(), true
+		case o.lanes[TellLane].pkt != nil:
+			return n.pay(now, TellLane)
+		case !n.fillTell(now):
+			return nil
 		}
 	}
 }
@@ -138,43 +146,61 @@ func (n *Node) drain(now time.Time) {
 	}
 }
 
-// nextLive returns a packet of records that is full, due, or made to leave because what was offered before the mark
-// is to go; nil when there is none. The caller holds n.mu.
-func (n *Node) nextLive(now time.Time) []byte {
+// fillLive puts a packet of records that is full, due, or made to leave because what was offered before the mark is to
+// go into its lane, unless one waits there, and reports whether one does now. The caller holds n.mu.
+func (n *Node) fillLive(now time.Time) bool {
 	o := &n.outbox
+	w := &o.lanes[LiveLane]
+	if w.pkt != nil {
+		return true
+	}
 	n.drain(now)
 	if o.behind && n.queue.passed(o.mark) {
 		o.batch.leave()
 		o.behind = false
 	}
-	pkt, records := o.batch.next(now, n.ident.id)
-	if pkt != nil {
-		n.sent.Packets++
-		n.sent.Records += uint64(records)
-	}
-	return pkt
+	w.pkt, w.records = o.batch.next(now, n.ident.id)
+	return w.pkt != nil
 }
 
-// countSent counts a packet that carries no records. The caller holds n.mu.
-func (n *Node) countSent(kind wire.Kind) {
-	n.sent.Packets++
-	switch kind {
-	case wire.KindBeacon:
-		n.sent.Beacons++
-	case wire.KindInquire:
-		n.sent.Inquiries++
-	case wire.KindTell:
-		n.sent.Tells++
+// fillControl does the same for a beacon or an inquiry.
+func (n *Node) fillControl(now time.Time) bool {
+	w := &n.outbox.lanes[ControlLane]
+	if w.pkt == nil {
+		w.pkt, w.kind = n.scrape.nextControl(now, n.ident.id, n.outbox.control[:0])
 	}
+	return w.pkt != nil
+}
+
+// fillTell makes the next tell, if one is due, and makes everything offered until now leave before it. The caller holds n.mu.
+func (n *Node) fillTell(now time.Time) bool {
+	o := &n.outbox
+	w := &o.lanes[TellLane]
+	w.pkt, w.kind = n.scrape.nextTell(now, n.ident.id, o.tell[:0]), wire.KindTell
+	if w.pkt != nil {
+		o.mark, o.behind = n.queue.mark(), true
+	}
+	return w.pkt != nil
 }
 
 // due returns when next has to be called again, the zero time for not before something is offered or heard.
 func (n *Node) due(now time.Time) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	b := &n.outbox.batch
-	if !n.queue.sleep(b.four.n == 0, b.six.n == 0, b.room()) {
+	o := &n.outbox
+	control := o.lanes[ControlLane].at
+	if o.lanes[ControlLane].pkt == nil {
+		control = n.scrape.controlDue()
+	}
+	if w := &o.lanes[LiveLane]; w.pkt != nil {
+		return earliest(w.at, control)
+	}
+	if !n.queue.sleep(o.batch.four.n == 0, o.batch.six.n == 0, o.batch.room()) {
 		return now
 	}
-	return earliest(b.due(), n.scrape.due())
+	tell := o.lanes[TellLane].at
+	if o.lanes[TellLane].pkt == nil {
+		tell = n.scrape.tellDue()
+	}
+	return earliest(o.batch.due(), control, tell)
 }
