@@ -70,6 +70,31 @@ func TestRenewShort(t *testing.T) {
 	}
 }
 
+// TestRenewAfterSilence announces a peer again after any time it may be silent. The bits that hold when it was told go round several
+// times meanwhile, but sweeps see to it that it is due.
+func TestRenewAfterSilence(t *testing.T) {
+	for _, renew := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute} {
+		told := 0
+		tr := New(Config{Shards: 1, Renew: renew, Seed: &[32]byte{}, OnChange: func(wire.Record) { told++ }}, epoch)
+		const step = 5 * time.Second
+		peers := int(DefaultPeerTimeout / step)
+		for i := range peers { // each is silent 5 s longer than the one before
+			seen(tr, epoch, hashOf(i), peer4(i))
+		}
+		told = 0
+		for i := range peers {
+			at := time.Duration(i) * step
+			tr.Expire(epoch.Add(at))
+			seen(tr, epoch.Add(at), hashOf(i), peer4(i))
+			due := at > renew+renew/4+2*time.Second
+			if told == 0 && due || told > 0 && at < renew {
+				t.Fatalf("renew %v: after %v of silence told %d times", renew, at, told)
+			}
+			told = 0
+		}
+	}
+}
+
 // TestTold goes through what a peer can do and what the other nodes learn of it.
 func TestTold(t *testing.T) {
 	var told []wire.Record

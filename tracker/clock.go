@@ -37,10 +37,7 @@ func (c *clock) step(at time.Duration) {
 	}
 	n := uint64(since / c.unit)
 	c.begun += since - since%c.unit
-	if most := c.swept + c.span - c.tick; n > most {
-		n, c.begun = most, at
-	}
-	c.tick += n
+	c.tick += min(n, c.swept+c.span-c.tick)
 }
 
 // What a peer's lowest 16 bits hold. Ticks are the low bits of the shard's clocks.

@@ -6,7 +6,7 @@ import "slices"
 type directory struct {
 	blocks []slot // as many as there are places, in the order of linear hashing
 	peers  int    // in all blocks
-	swept  int    // blocks that the sweep going on has seen; while there are any, none are joined
+	swept  int    // blocks that the sweep going on has seen; meanwhile none are joined, lest one is passed over
 }
 
 const directoryBytes = 40 // of a directory itself
@@ -36,11 +36,11 @@ func (s *swarms) spread(t *slot, w int) {
 	}
 }
 
-// fold takes the directory away from a table that has become small.
+// fold takes the directory away from a table that has become small. A sweep that was inside begins anew with the block that is left.
 func (s *swarms) fold(t *slot, w int) {
 	id := t.ref()
 	d := &s.directories[id]
-	if d.swept > 0 || d.peers > foldPeers {
+	if d.peers > foldPeers {
 		return
 	}
 	for len(d.blocks) > 1 {

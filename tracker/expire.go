@@ -6,8 +6,7 @@ import "time"
 const sweepWork = 512
 
 // sweep is where a walk over all torrents and peers of a shard is. It goes by the numbers of records, which never change, so
-// that torrents may come and go meanwhile. A directory it has to leave half done
-// remembers the rest itself, and neither folds nor joins blocks until then, so that its torrent keeps its record.
+// that torrents may come and go meanwhile. A directory that it leaves half done remembers how far it came.
 type sweep struct {
 	id         uint32 // record it has come to; 0: no sweep is going on
 	table      int    // table of that record
@@ -59,6 +58,7 @@ func (s *shard) goOn() bool {
 		}
 		r := s.torrents.record(at.id)
 		if r.last == 0 {
+			at.table = 0 // it may have been removed while the sweep was inside
 			continue
 		}
 		gone := 0
@@ -97,7 +97,6 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 		if s.sweep.work--; s.sweep.work < 0 {
 			return gone, false
 		}
-		d.swept = len(d.blocks)
 	}
 	d.swept = 0
 	s.swarms.fold(t, w)

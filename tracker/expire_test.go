@@ -187,8 +187,10 @@ func TestSweepPieces(t *testing.T) {
 	}
 	now := epoch.Add(62 * tick)
 	s.beginSweep(now.Sub(epoch))
+	began, toldBegan := s.seen.tick, s.told.tick
 	pieces := 0
 	for ; s.goOn(); pieces++ {
+		now = now.Add(tick)
 		for range 300 {
 			i := rng.IntN(2 * peers)
 			if i >= peers {
@@ -201,6 +203,9 @@ func TestSweepPieces(t *testing.T) {
 	}
 	if pieces < 2 {
 		t.Fatalf("the sweep took %d pieces", pieces)
+	}
+	if s.seen.swept != began || s.told.swept != toldBegan {
+		t.Fatal("ages do not count from the tick in which the sweep began")
 	}
 	all := audit(t, tr)
 	for i := 0; i < peers; i += 2 {
@@ -216,27 +221,26 @@ func TestEmptiedDuringSweep(t *testing.T) {
 	tr := New(Config{Shards: 1, Seed: &[32]byte{3}}, epoch)
 	s := &tr.shards[0]
 	for i := range peers {
-		seen(tr, epoch, hashOf(0), peer4(i))
+		tr.Apply(epoch, wire.Record{InfoHash: hashOf(0), Peer: peer4(i), Flags: wire.Seeding})
 	}
-	s.beginSweep(tick)
-	if !s.goOn() {
-		t.Fatal("the sweep did all in one piece")
+	seen(tr, epoch, hashOf(1), peer4(1))
+	s.beginSweep(62 * tick)
+	if !s.goOn() || s.sweep.table != seeders4 {
+		t.Fatal("the first piece does not end in the table of seeders")
 	}
 	var ans Answer
 	for i := range peers {
 		tr.Announce(epoch, &Announce{InfoHash: hashOf(0), Peer: peer4(i), Event: wire.EventStopped}, &ans)
 	}
 	audit(t, tr)
-	seen(tr, epoch, hashOf(1), peer4(1))
+	if n := tr.Torrents(); n != 1 {
+		t.Fatalf("%d torrents are left", n)
+	}
 	for s.goOn() {
 	}
 	audit(t, tr)
-	for range 3 {
-		now := epoch.Add(3 * DefaultPeerTimeout)
-		tr.Expire(now)
-	}
 	if n := tr.Torrents(); n != 0 {
-		t.Fatalf("%d torrents stayed", n)
+		t.Fatalf("%d torrents stayed, the sweep passed over the second", n)
 	}
 	if len(s.swarms.spare) != len(s.swarms.directories) || s.swarms.slab.used != 0 {
 		t.Fatal("a directory or a block leaked")

@@ -131,6 +131,34 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestRefusedIsAnswered announces to a shard without a word to spare: the client is not stored but gets its peers.
+func TestRefusedIsAnswered(t *testing.T) {
+	tr := New(Config{Shards: 1, Seed: &[32]byte{5}}, epoch)
+	s := &tr.shards[0]
+	s.swarms.slab.max = chunkWords
+	for n := 0; s.refused == 0; n++ {
+		seen(tr, epoch, hashOf(n), peer4(1))
+	}
+	ans := seen(tr, epoch, hashOf(0), peer4(2))
+	if p := peer4(1); s.refused != 2 || ans.Leechers != 1 || string(ans.Peers4) != string(p.Compact()) {
+		t.Fatalf("%d refused, answer %+v", s.refused, ans)
+	}
+}
+
+// TestJoinTooLarge asks for two blocks to be joined that would not fit in one.
+func TestJoinTooLarge(t *testing.T) {
+	s := swarms{slab: slab{max: chunkWords}}
+	d := directory{blocks: make([]slot, 2)}
+	for i := range 2 * (maxBlock/2 + 1) {
+		p := peerOf(new(peer4(i)))
+		s.push(&d.blocks[i%2], 1, &p)
+	}
+	before := [2]slot(d.blocks)
+	if s.join(&d, 1) || len(d.blocks) != 2 || [2]slot(d.blocks) != before {
+		t.Fatal("joined")
+	}
+}
+
 // TestLinear checks linear hashing's rule: one more place takes from exactly one other.
 func TestLinear(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
