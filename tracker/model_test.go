@@ -270,6 +270,7 @@ func (p *pair) check() {
 	if len(all) != len(p.model.torrents) || p.store.Torrents() != uint64(len(all)) {
 		p.t.Fatalf("store has %d torrents and says %d, the model has %d", len(all), p.store.Torrents(), len(p.model.torrents))
 	}
+	p.checkLoad()
 	want := Stats{Completed: p.model.completed, Expired: p.model.expired, Torrents: uint64(len(all))}
 	for h, t := range p.model.torrents {
 		c, _ := p.model.counts(h)
@@ -297,6 +298,18 @@ func (p *pair) check() {
 	got := p.store.Stats()
 	if got.Bytes = 0; got != want {
 		p.t.Fatalf("stats are %+v, the model's %+v", got, want)
+	}
+}
+
+// checkLoad looks at how full the blocks of directories are, and that unused directories hold nothing.
+func (p *pair) checkLoad() {
+	p.t.Helper()
+	for i := range p.store.shards {
+		for _, d := range p.store.shards[i].swarms.directories {
+			if d.thin() || d.peers > len(d.blocks)*bucketPeers || d.peers == 0 && d.blocks != nil {
+				p.t.Fatalf("a directory has %d blocks for %d peers", len(d.blocks), d.peers)
+			}
+		}
 	}
 }
 
