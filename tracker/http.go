@@ -18,6 +18,8 @@ type HTTPConfig struct {
 	// Route finds the tracker that a Host header is meant for, as the client wrote it; nil: the one of this server.
 	// It is asked for each request and must not block. Nil: there is no other tracker.
 	Route func(host []byte) *Tracker
+
+	Pacing *Pacing // what answers may cost; nil: nothing is paced, and nothing is paid for it
 }
 
 // HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with

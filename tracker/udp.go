@@ -14,6 +14,7 @@ import (
 // UDPConfig is what the UDP server needs to know beyond the tracker.
 type UDPConfig struct {
 	TrustedProxies []netip.Prefix // whose word in the address field of an announce counts, besides private and loopback sources
+	Pacing         *Pacing        // what answers may cost; nil: nothing is paced, and nothing is paid for it
 }
 
 // UDP answers BEP 15: connect, announce and scrape. It keeps nothing for a

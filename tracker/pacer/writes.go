@@ -130,6 +130,14 @@ func (w *Writes) Tick(now time.Time) (present Sharing, changed bool) {
 	return w.share.Present(), changed
 }
 
+// Present returns how the connections share the rate now, and how many of them
+// wait to write.
+func (w *Writes) Present() (sharing Sharing, waiting int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.share.Present(), w.share.Flows()
+}
+
 // wake lets a waiting Ask return.
 func (c *Writer) wake() {
 	select {

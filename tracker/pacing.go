@@ -1,0 +1,256 @@
+package tracker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/tracker/pacer"
+)
+
+// PacingConfig says what the announce servers may spend. At least one of the
+// rates is above zero, or nothing is paced until SetRate is called.
+type PacingConfig struct {
+	// Rate is bytes a second of answers over HTTP and UDP together, and as many of requests over HTTP. 0: unlimited.
+	Rate int64
+	// Sharing is how the connections share the rate.
+	Sharing pacer.Sharing
+	// AnnounceRate is announces a second; a scrape counts as one for each torrent. 0: unlimited.
+	AnnounceRate int64
+	// Classes divide both rates. None: pacer.WanClasses. Where both rates are given, parts of them are the only amounts that make sense.
+	Classes []pacer.Class
+	// Redirect finds a sibling node with room for a request that finds none here. It appends the whole
+	// address to dst, with path and query in it; false: there is none, or the query says that it was sent on once already. It must not
+	// block. Nil: nobody is sent on.
+	Redirect func(now time.Time, dst, path, query []byte) (location []byte, ok bool)
+	// Shared is told, for the log, when the connections begin to share the rate in another way. Nil: nobody is told.
+	Shared func(pacer.Sharing)
+}
+
+// Pacing is what the announce servers ask before they answer. All of them share one.
+type Pacing struct {
+	cfg      PacingConfig
+	recorder *pacer.Recorder
+	classes  atomic.Pointer[kinds]
+	requests *requestSide // nil: without an announce rate
+	bytes    atomic.Pointer[byteSide]
+	shards   int
+	counts   [pacingCounts]pacingCount
+
+	mu      sync.Mutex // guards what follows, and is held while a rate or the classes change
+	rate    int64      // of bytes
+	seconds pacer.Rates
+	seen    uint64 // requests that are in seconds already
+}
+
+// kinds are the parts of the configuration that requests look at.
+type kinds struct {
+	classifier *pacer.Classifier
+	waits      []time.Duration // by the number of the class
+	jail       int             // number of the class of that name, -1: there is none
+}
+
+// requestSide paces requests.
+type requestSide struct {
+	gate     *pacer.Gate
+	calendar *pacer.Calendar
+}
+
+// byteSide paces bytes.
+type byteSide struct {
+	gate   *pacer.Gate
+	writes *pacer.Writes
+	reads  *pacer.Reads
+}
+
+const (
+	// queueLimit is how many requests of a class may wait. More than that many
+	// are not served in time at rates where waiting helps.
+	queueLimit = 4096
+	// writeQuantum is what a write of its own is worth: about one packet.
+	writeQuantum = 1400
+	// observation is over how many busy seconds the recorder averages.
+	observation = 60
+	// jailClass is the name of the class for clients that misbehave.
+	jailClass = "jail"
+)
+
+// NewPacing returns pacing that paces as soon as Run runs. A wrong tree of classes is an error that has its numbers.
+func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
+	if cfg.Rate < 0 || cfg.AnnounceRate < 0 {
+		return nil, fmt.Errorf("a rate of %d a second: it must be above zero", min(cfg.Rate, cfg.AnnounceRate))
+	}
+	if len(cfg.Classes) == 0 {
+		cfg.Classes = pacer.WanClasses()
+	}
+	p := &Pacing{cfg: cfg, recorder: pacer.NewRecorder(observation, now), shards: 4 * runtime.GOMAXPROCS(0)}
+	c, err := newKinds(cfg.Classes, cmp.Or(cfg.AnnounceRate, cfg.Rate), now)
+	if err != nil {
+		return nil, err
+	}
+	p.classes.Store(c)
+	if cfg.AnnounceRate > 0 {
+		tree, err := pacer.NewTree("requests", cfg.AnnounceRate, 0, cfg.Classes, now)
+		if err != nil {
+			return nil, err
+		}
+		p.requests = &requestSide{pacer.NewGate(tree, p.shards, queueLimit), pacer.NewCalendar(cfg.AnnounceRate, now)}
+	}
+	return p, p.SetRate(now, cfg.Rate)
+}
+
+// newKinds finds what requests need to know of the classes. Without a rate they are judged as parts of any.
+func newKinds(list []pacer.Class, rate int64, now time.Time) (*kinds, error) {
+	tree, err := pacer.NewTree("classes", cmp.Or(rate, anyRate), 0, list, now)
+	if err != nil {
+		return nil, err
+	}
+	c := &kinds{jail: -1}
+	if c.classifier, err = pacer.NewClassifier(tree); err != nil {
+		return nil, err
+	}
+	for i, name := range tree.Classes() {
+		if name == jailClass {
+			c.jail = i
+		}
+		for _, class := range list {
+			if class.Name == name {
+				c.waits = append(c.waits, class.Wait)
+			}
+		}
+	}
+	return c, nil
+}
+
+// anyRate judges classes where no rate is set.
+const anyRate = 1 << 40
+
+// Recorder returns what observes the bytes of all answers.
+func (p *Pacing) Recorder() *pacer.Recorder { return p.recorder }
+
+// SetRate changes the rate of bytes; 0: unlimited. Amounts in the classes that no longer fit shrink in proportion.
+func (p *Pacing) SetRate(now time.Time, bytesPerSecond int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if bytesPerSecond < 0 {
+		return fmt.Errorf("a rate of %d a second: it must be above zero", bytesPerSecond)
+	}
+	if bytesPerSecond == p.rate {
+		return nil
+	}
+	side := p.bytes.Load()
+	switch {
+	case bytesPerSecond == 0:
+		p.bytes.Store(nil)
+		side.close()
+	case side == nil:
+		tree, err := pacer.NewTree("bytes", bytesPerSecond, 0, p.cfg.Classes, now)
+		if err != nil {
+			return err
+		}
+		p.bytes.Store(&byteSide{
+			gate:   pacer.NewGate(tree, p.shards, queueLimit),
+			writes: pacer.NewWrites(p.cfg.Sharing, bytesPerSecond, writeQuantum, now),
+			reads:  pacer.NewReads(bytesPerSecond, now),
+		})
+	default:
+		if err := side.gate.Resize(now, bytesPerSecond); err != nil {
+			return err
+		}
+		side.writes.SetRate(now, bytesPerSecond)
+		side.reads.SetRate(now, bytesPerSecond)
+	}
+	p.rate = bytesPerSecond
+	return nil
+}
+
+// SetAnnounceRate changes the rate of announces, which a node that began without one does not have.
+func (p *Pacing) SetAnnounceRate(now time.Time, perSecond int64) error {
+	if p.requests == nil {
+		return fmt.Errorf("an announce rate is set at the start only")
+	}
+	if err := p.requests.gate.Resize(now, perSecond); err != nil {
+		return err
+	}
+	p.requests.calendar.SetCapacity(perSecond)
+	return nil
+}
+
+// SetClasses changes rates, ceilings, waits, schedulers and matches of the classes while requests wait in their queues. They must be the
+// same ones in the same order. An error changes nothing.
+func (p *Pacing) SetClasses(now time.Time, list []pacer.Class) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, err := newKinds(list, cmp.Or(p.cfg.AnnounceRate, p.rate), now)
+	if err != nil {
+		return err
+	}
+	if p.requests != nil {
+		if err := p.requests.gate.Tune(now, list); err != nil {
+			return err
+		}
+	}
+	if b := p.bytes.Load(); b != nil {
+		if err := b.gate.Tune(now, list); err != nil {
+			if p.requests != nil {
+				err = cmp.Or(p.requests.gate.Tune(now, p.cfg.Classes), err)
+			}
+			return err
+		}
+	}
+	p.cfg.Classes = list
+	p.classes.Store(c)
+	return nil
+}
+
+// Run divides the rates until ctx ends. Then all that waits goes on at once, so that the servers end.
+func (p *Pacing) Run(ctx context.Context) error {
+	ticker := time.NewTicker(pacer.Epoch)
+	defer ticker.Stop()
+	defer p.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticker.C:
+			p.tick(now)
+		}
+	}
+}
+
+// tick begins a new epoch.
+func (p *Pacing) tick(now time.Time) {
+	if p.requests != nil {
+		p.requests.gate.Tick(now)
+	}
+	if b := p.bytes.Load(); b != nil {
+		b.gate.Tick(now)
+		if present, changed := b.writes.Tick(now); changed && p.cfg.Shared != nil {
+			p.cfg.Shared(present)
+		}
+	}
+	p.recorder.Roll(now)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.answered()
+	p.seconds.Add(now, int64(all-p.seen))
+	p.seen = all
+}
+
+func (p *Pacing) close() {
+	if p.requests != nil {
+		p.requests.gate.Close()
+	}
+	if b := p.bytes.Load(); b != nil {
+		b.close()
+	}
+}
+
+func (b *byteSide) close() {
+	b.gate.Close()
+	b.writes.Close()
+}
