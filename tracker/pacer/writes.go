@@ -33,9 +33,10 @@ func NewWrites(mode Sharing, rate, quantum int64, now time.Time) *Writes {
 	return w
 }
 
-// depth is how much the bucket holds: its burst, or an epoch if that is more.
+// depth is how much the bucket holds: its burst on top of what comes in an
+// epoch, so that none of the rate is lost when the tick at its end is late.
 func (w *Writes) depth() int64 {
-	return max(BurstOf(w.rate), mulDiv(w.rate, int64(w.share.Epoch()), int64(time.Second)))
+	return BurstOf(w.rate) + mulDiv(w.rate, int64(w.share.Epoch()), int64(time.Second))
 }
 
 // NewWriter returns a connection's side.
@@ -114,7 +115,9 @@ func (w *Writes) SetRate(now time.Time, rate int64) {
 func (w *Writes) Tick(now time.Time) (present Sharing, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if wait := w.due.Sub(now); wait > 0 && wait <= ringEpochMax { // more: the clock was set back
+	// A tick comes a little early as often as late; and more than the longest
+	// epoch is a clock that was set back.
+	if wait := w.due.Sub(now); wait > Epoch/2 && wait <= ringEpochMax {
 		return w.share.Present(), false
 	}
 	used, changed := w.share.Divide(w.bucket.Level(now), func(f *Flow, n int64) int64 {
