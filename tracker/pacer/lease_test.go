@@ -22,6 +22,7 @@ func TestCellFillsACacheLine(t *testing.T) {
 // the end of the second.
 type leaseRun struct {
 	clock atomic.Int64 // since epoch0
+	asked atomic.Int64 // how often in all
 	stop  atomic.Bool
 	mu    sync.Mutex
 	spent map[[2]int64]int64
@@ -34,6 +35,7 @@ func (run *leaseRun) epoch() int64   { return run.clock.Load() / int64(Epoch) }
 func (run *leaseRun) worker(l *Leases, shard int, r *rand.Rand, largest int64) {
 	log := map[[2]int64]int64{}
 	for !run.stop.Load() {
+		run.asked.Add(1)
 		class, n, from := r.IntN(l.classes), 1+r.Int64N(largest), run.epoch()
 		if !l.Admit(run.now(), shard, class, n) {
 			runtime.Gosched()
@@ -71,7 +73,9 @@ func TestLeasesConserveConcurrently(t *testing.T) {
 	for range epochs {
 		for range 100 {
 			run.clock.Add(int64(Epoch / 100))
-			runtime.Gosched()
+			for next := run.asked.Load() + 20; run.asked.Load() < next; {
+				runtime.Gosched()
+			}
 		}
 		l.Reclaim(run.now())
 	}

@@ -194,10 +194,10 @@ func (s *Share) fair(budget int64, write func(f *Flow, n int64) int64) (used int
 				still++
 			}
 		}
-		willing = willing[:still]
-		if used == before {
+		if used == before && still == len(willing) {
 			break
 		}
+		willing = willing[:still]
 	}
 	for _, f := range s.scratch {
 		if f.pending == 0 {
