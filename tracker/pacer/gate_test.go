@@ -131,6 +131,29 @@ func TestGateLadder(t *testing.T) {
 	})
 }
 
+// TestGateQueueGoesFirst: once a request waits, leases that other shards still
+// hold do not let newer ones go before it.
+func TestGateQueueGoesFirst(t *testing.T) {
+	tree := mustTree(t, 1000, []Class{{Name: "all", Rate: Percent(100), Wait: time.Second}})
+	g := NewGate(tree, 2, 10)
+	if !g.Try(epoch0, 1, 0, 1) || g.leases.cell(1, 0).left.Load() == 0 {
+		t.Fatal("no lease")
+	}
+	for g.Try(epoch0, 0, 0, 1) {
+	}
+	w := NewWaiter()
+	if o, queued := g.enqueue(epoch0, w, g.leases.cell(0, 0), 0, Client{}, 1); !queued {
+		t.Fatalf("%v", o)
+	}
+	if g.Try(epoch0, 1, 0, 1) || g.Available(epoch0, 0) != 0 {
+		t.Error("one came later and went before")
+	}
+	g.Tick(epoch0) // the lease that returned is for it
+	if len(w.outcome) != 1 || <-w.outcome != Admitted {
+		t.Error("it is not admitted")
+	}
+}
+
 // TestGateTune changes rates, schedulers and the root's rate while requests run
 // and wait: all have one outcome, and what is spent is what the tree gave.
 func TestGateTune(t *testing.T) {

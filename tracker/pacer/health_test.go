@@ -57,7 +57,7 @@ func TestHealthModes(t *testing.T) {
 		if run.h.Up(run.now) == c.sick {
 			t.Errorf("%v: a node that beacons and does not serve is up: %v", c.mode, !c.sick)
 		}
-		run.pass(2*time.Minute, true, true)
+		run.pass(20*time.Second, true, true)
 		if !run.h.Up(run.now) {
 			t.Errorf("%v: a node that serves again is not up", c.mode)
 		}

@@ -125,6 +125,9 @@ func TestLeaseReturnsBorrowedFirst(t *testing.T) {
 	}
 	l.Charge(0, jail, -2) // gives back the one and one of its own
 	l.Reclaim(epoch0)
+	if l.Reclaim(epoch0); l.cell(0, jail).grant != (Grant{}) {
+		t.Errorf("an empty cell has a grant: %v", l.cell(0, jail).grant)
+	}
 	if n := tree.leaves[jail]; n.borrowed != 0 || n.spent != own-1 || n.own.level != 1 {
 		t.Errorf("borrowed %d, spent %d, level %d", n.borrowed, n.spent, n.own.level)
 	}

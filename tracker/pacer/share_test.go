@@ -253,6 +253,19 @@ func TestPushBackReturnsToThePool(t *testing.T) {
 	}
 }
 
+// TestLastByteIsGiven: the one byte of an epoch is offered to a connection that
+// does not take it. The other one gets it.
+func TestLastByteIsGiven(t *testing.T) {
+	m := newModel(Fair, 1, 1, 100, 0)
+	m.share.Add(&m.order[0].flow, 5)
+	m.share.Add(&m.order[1].flow, 9)
+	m.order[0].room = 100
+	used, _ := m.share.Divide(1, func(f *Flow, n int64) int64 { return min(n, m.pipes[f].room) })
+	if used != 1 || m.order[0].flow.Pending() != 4 {
+		t.Errorf("%d used, %d pending", used, m.order[0].flow.Pending())
+	}
+}
+
 // TestShareConservesAndIsFair: random traffic over a thousand epochs keeps the
 // rate in every window; backlogged flows get the same, to within two quanta.
 func TestShareConservesAndIsFair(t *testing.T) {

@@ -170,7 +170,9 @@ func (t *Tree) advance(now time.Time) {
 	}
 }
 
-// claims returns how many of a node's tokens those below it can count on.
+// claims returns how many of a node's tokens those below it can count on. The
+// begun token of each is not counted: it may be lent, and is made up for by what
+// comes next.
 func (n *node) claims() (sum int64) {
 	for _, c := range n.children {
 		sum += max(c.own.level, 0)

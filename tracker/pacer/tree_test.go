@@ -119,6 +119,9 @@ func checkLent(t *testing.T, tree *Tree) {
 	t.Helper()
 	var lent, borrowed int64
 	for _, n := range tree.nodes {
+		if n.borrowed < 0 || n.lent < 0 || n.spent < n.borrowed && len(n.children) == 0 {
+			t.Fatalf("%s borrowed %d, lent %d and spent %d", n.Name, n.borrowed, n.lent, n.spent)
+		}
 		lent += n.lent
 		borrowed += n.borrowed
 		var below int64
@@ -131,6 +134,42 @@ func checkLent(t *testing.T, tree *Tree) {
 	}
 	if lent != borrowed {
 		t.Fatalf("lent %d, borrowed %d", lent, borrowed)
+	}
+}
+
+// TestClaimsAreCovered: with requests of one token, which make no debts, every
+// inner class holds at every moment what those below it can count on, in both
+// of its buckets, but for the begun token of each; and whoever borrows keeps
+// its own.
+func TestClaimsAreCovered(t *testing.T) {
+	r := seeded(t)
+	for range 60 {
+		tree := mustTree(t, 10_000+r.Int64N(1e7), randomClasses(r))
+		now := epoch0
+		greedy := r.IntN(len(tree.leaves))
+		for range 2000 {
+			now = now.Add(time.Duration(r.ExpFloat64() * float64(2*time.Millisecond)))
+			class := greedy
+			if r.IntN(4) == 0 {
+				class = r.IntN(len(tree.leaves))
+			}
+			own := tree.leaves[class].own
+			own.refill(now)
+			g := tree.Lease(now, class, 1, 1+r.Int64N(1<<uint(r.IntN(20))))
+			if left := tree.leaves[class].own.level; left != own.level-g[0] {
+				t.Fatalf("%d of its own and %d in all were taken, and of %d are left %d", g[0], g.Total(), own.level, left)
+			}
+			if r.IntN(3) == 0 {
+				tree.Return(now, class, g.unspent(r.Int64N(g.Total()+1)))
+			}
+			for _, n := range tree.nodes {
+				claims := n.claims() - int64(len(n.children))
+				if claims > 0 && min(n.own.level, n.ceil.level) < claims {
+					t.Fatalf("%s holds %d and %d, %d are claimed", n.Name, n.own.level, n.ceil.level, claims)
+				}
+			}
+		}
+		checkLent(t, tree)
 	}
 }
 

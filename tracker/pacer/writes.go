@@ -55,6 +55,11 @@ func (c *Writer) Ask(now time.Time, n int64) int64 {
 		return granted
 	}
 	<-c.ready
+	return c.collect()
+}
+
+// collect takes all that was granted; what still waits is taken out.
+func (c *Writer) collect() int64 {
 	c.writes.mu.Lock()
 	defer c.writes.mu.Unlock()
 	c.writes.share.Remove(&c.flow)

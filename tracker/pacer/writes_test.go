@@ -135,3 +135,23 @@ func TestWritesAtOnce(t *testing.T) {
 		t.Errorf("closed, and %d granted", got)
 	}
 }
+
+// TestWritesTwoGrants: an epoch that grants after the connection was woken and
+// before it looked is not taken for the end at its next write.
+func TestWritesTwoGrants(t *testing.T) {
+	w := NewWrites(Fair, 10_000, 100, epoch0)
+	c := w.NewWriter()
+	w.Charge(epoch0, 1000)
+	if _, ok := c.try(epoch0, 5000); ok {
+		t.Fatal("granted in debt")
+	}
+	w.Tick(epoch0.Add(100 * time.Millisecond))
+	<-c.ready
+	w.Tick(epoch0.Add(110 * time.Millisecond))
+	if got := c.collect(); got != 401 {
+		t.Errorf("granted %d of 401", got)
+	}
+	if len(c.ready) != 0 || c.flow.Pending() != 0 {
+		t.Errorf("woken again with nothing granted, %d pending", c.flow.Pending())
+	}
+}
