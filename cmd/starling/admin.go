@@ -74,6 +74,11 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	mux.HandleFunc("GET /metrics", n.serveMetrics)
 	mux.HandleFunc("GET /api/v1/status", n.serveStatus)
+	mux.HandleFunc("GET /api/v1/director", n.serveDirectors)
+	mux.HandleFunc("GET /api/v1/director/{$}", n.serveDirectors)
+	mux.HandleFunc("GET /api/v1/director/{name}", n.serveDirector)
+	mux.HandleFunc("PUT /api/v1/director/{name}", n.changing(n.putDirector))
+	mux.HandleFunc("DELETE /api/v1/director/{name}", n.changing(n.deleteDirector))
 	mux.HandleFunc("GET /{$}", n.serveIndex)
 	if isLoopback(n.admin.Addr()) {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

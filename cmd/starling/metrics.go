@@ -60,6 +60,7 @@ func (n *node) metrics(now time.Time) []byte {
 	e.servers(n.http.Counts(), n.udp.Counts())
 	e.livesync(s)
 	e.nodes(s.Nodes, now)
+	e.directors(n.directorStatuses())
 	return []byte(e.b.String())
 }
 
@@ -168,5 +169,19 @@ func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time) {
 	e.counter("node_records_total", "Records heard from another node.")
 	for _, o := range nodes {
 		e.sample(float64(o.Records), "node", o.ID.String())
+	}
+}
+
+func (e *exposition) directors(all []directorStatus) {
+	e.gauge("directors", "On-demand trackers, whose swarms are in none of the other figures.")
+	e.sample(float64(len(all)))
+	e.gauge("director_torrents", "Torrents known to an on-demand tracker.")
+	for _, d := range all {
+		e.sample(float64(d.Torrents), "director", d.Name)
+	}
+	e.gauge("director_peers", "Peers in all swarms of an on-demand tracker.")
+	for _, d := range all {
+		e.sample(float64(d.Peers.IPv4), "director", d.Name, "family", "ipv4")
+		e.sample(float64(d.Peers.IPv6), "director", d.Name, "family", "ipv6")
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"starling/livesync"
 	"starling/tracker"
+	"starling/tracker/ondemand"
 	"starling/wire"
 )
 
@@ -35,7 +36,9 @@ type node struct {
 	http     *tracker.HTTP
 	udp      *tracker.UDP
 	livesync *livesync.Node
+	onDemand *ondemand.Registry // nil: there is no state directory to keep them in
 
+	iface         string // on which live sync meets the other nodes; empty: it is off
 	httpListeners []net.Listener
 	udpConns      []*net.UDPConn
 	admin         net.Listener  // nil: off
@@ -79,7 +82,10 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 		log.Warn().Str("peer_timeout", short(cfg.peerTimeout)).Str("interval", short(cfg.interval)).
 			Msg("clients are forgotten before they are due to announce again")
 	}
-	n.assemble(who, iface)
+	if err := n.assemble(who, iface); err != nil {
+		n.close()
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -167,29 +173,45 @@ func (n *node) rejoin(group netip.AddrPort, iface string) (livesync.Conn, error)
 }
 
 // assemble makes the parts and ties them together with function values.
-func (n *node) assemble(who *identity, iface string) {
+func (n *node) assemble(who *identity, iface string) error {
+	n.iface = iface
+	// The tracker is made first; nothing is announced before livesync is there.
+	n.tracker = tracker.New(n.storeConfig(func(r wire.Record) { n.livesync.Offer(r) }), n.started)
+	sync := n.syncConfig(n.tracker)
+	sync.ID, sync.FixedID, sync.SaveID = who.id, who.fixed, who.save
+	sync.Listen = n.rejoin
+	n.livesync = livesync.New(sync)
+	if err := n.openDirectors(); err != nil {
+		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
+	}
+	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route()})
+	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies})
+	return nil
+}
+
+// storeConfig is what a tracker of this node is made with; offer tells the
+// other nodes, when live sync is not off.
+func (n *node) storeConfig(offer func(wire.Record)) tracker.Config {
+	if n.iface == "" {
+		offer = nil
+	}
+	return tracker.Config{
+		Interval: n.cfg.interval, MinInterval: n.cfg.minInterval, PeerTimeout: n.cfg.peerTimeout, Renew: n.cfg.renew,
+		NumWant: n.cfg.numWant, MaxNumWant: n.cfg.maxNumWant,
+		OnChange: offer,
+	}
+}
+
+// syncConfig is what live sync of such a tracker is made with, but for who it is.
+func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 	cfg := n.cfg
-	store := tracker.Config{
-		Interval: cfg.interval, MinInterval: cfg.minInterval, PeerTimeout: cfg.peerTimeout, Renew: cfg.renew,
-		NumWant: cfg.numWant, MaxNumWant: cfg.maxNumWant,
-	}
-	if iface != "" {
-		// The tracker is made first; nothing is announced before livesync is there.
-		store.OnChange = func(r wire.Record) { n.livesync.Offer(r) }
-	}
-	n.tracker = tracker.New(store, n.started)
-	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: cfg.trustedProxies})
-	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: cfg.trustedProxies})
-	n.livesync = livesync.New(livesync.Config{
-		ID: who.id, FixedID: who.fixed, SaveID: who.save,
-		Group: cfg.group, Interface: iface, Nodes: cfg.nodes,
+	return livesync.Config{
+		Group: cfg.group, Interface: n.iface, Nodes: cfg.nodes,
 		Flush: cfg.flush, Dialect: cfg.dialect, ScrapeSync: cfg.scrapeSync,
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
-		Apply: n.tracker.Apply, Learn: n.tracker.Learn, Lookup: n.tracker.Lookup,
-		Tells: n.tracker.Tells, Torrents: n.tracker.Torrents,
-		Listen: n.rejoin,
-		Log:    n.log,
-	})
+		Apply: t.Apply, Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
+		Log: n.log,
+	}
 }
 
 // run serves until ctx ends or a part fails, and then ends in the order in which
@@ -208,6 +230,9 @@ func (n *node) run(ctx context.Context) error {
 	}
 	rest.start("expiry", n.tracker.Run)
 	rest.start("livesync", n.livesync.Run)
+	if n.onDemand != nil {
+		rest.start("on-demand trackers", n.onDemand.Run)
+	}
 	if n.admin != nil {
 		rest.start("admin", n.serveAdmin)
 	}

@@ -21,6 +21,8 @@ type status struct {
 	Livesync  livesyncStatus `json:"livesync"`
 	Nodes     []nodeStatus   `json:"nodes"`
 	Listen    listenStatus   `json:"listen"`
+
+	Directors []directorStatus `json:"directors"`
 }
 
 // familyCounts counts per address family.
@@ -114,6 +116,7 @@ func (n *node) status(now time.Time) status {
 		Livesync:  livesyncStatusOf(sync),
 		Nodes:     nodeStatusesOf(sync.Nodes, now),
 		Listen:    n.listenStatus(),
+		Directors: n.directorStatuses(),
 	}
 }
 

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"starling/livesync"
+	"starling/tracker"
+	"starling/tracker/ondemand"
+	"starling/wire"
+)
+
+// directorPatience is how long a change of an on-demand tracker waits for another one.
+const directorPatience = 10 * time.Second
+
+// directorStatus is an on-demand tracker in /api/v1/director and in the status.
+type directorStatus struct {
+	ondemand.Entry
+	Torrents uint64        `json:"torrents"`
+	Peers    familyCounts  `json:"peers"`
+	Seeders  uint64        `json:"seeders"`
+	Leechers uint64        `json:"leechers"`
+	Livesync ondemand.Sync `json:"livesync"`
+}
+
+// openDirectors makes the on-demand trackers that the state directory holds.
+func (n *node) openDirectors() (err error) {
+	if n.cfg.stateDir == "" {
+		return nil
+	}
+	cfg := ondemand.Config{StateDir: n.cfg.stateDir, Make: n.makeDirector, Log: n.log}
+	if n.iface != "" {
+		cfg.MainPort = n.cfg.group.Port()
+	}
+	n.onDemand, err = ondemand.Open(cfg)
+	return err
+}
+
+// route is how the HTTP server finds them; nil: there are none and never will be.
+func (n *node) route() func(host []byte) *tracker.Tracker {
+	if n.onDemand == nil {
+		return nil
+	}
+	return n.onDemand.Route
+}
+
+// makeDirector makes an on-demand tracker: settings, interface and id are this
+// node's, the port of the group is its own.
+func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
+	var sync *livesync.Node
+	t := tracker.New(n.storeConfig(func(r wire.Record) { sync.Offer(r) }), time.Now())
+	cfg := n.syncConfig(t)
+	cfg.ID = n.livesync.Status().ID
+	cfg.Group = netip.AddrPortFrom(n.cfg.group.Addr(), ondemand.GroupPort(e.Name))
+	cfg.Log = n.log.With().Str("director", e.Name).Logger()
+	sync = livesync.New(cfg)
+	return ondemand.Instance{
+		Entry:   e,
+		Tracker: t,
+		Run: func(ctx context.Context) error {
+			both := newGroup(ctx)
+			both.start("expiry", t.Run)
+			both.start("livesync", sync.Run)
+			<-both.done()
+			return both.end()
+		},
+		Sync: func() ondemand.Sync {
+			s := sync.Status()
+			return ondemand.Sync{Group: s.Group.String(), State: s.State, Trouble: s.Trouble, Nodes: len(s.Nodes)}
+		},
+	}
+}
+
+func directorStatusOf(in ondemand.Instance) directorStatus {
+	s := in.Tracker.Stats()
+	return directorStatus{
+		Entry: in.Entry, Torrents: s.Torrents, Peers: familyCounts{s.Peers4, s.Peers6}, Seeders: s.Seeders, Leechers: s.Leechers,
+		Livesync: in.Sync(),
+	}
+}
+
+func (n *node) directorStatuses() []directorStatus {
+	all := []directorStatus{} // an empty list, not null
+	if n.onDemand != nil {
+		for _, in := range n.onDemand.All() {
+			all = append(all, directorStatusOf(in))
+		}
+	}
+	return all
+}
+
+func (n *node) serveDirectors(w http.ResponseWriter, _ *http.Request) {
+	type list struct {
+		Directors []directorStatus `json:"directors"`
+	}
+	serveJSON(w, http.StatusOK, list{n.directorStatuses()})
+}
+
+func (n *node) serveDirector(w http.ResponseWriter, r *http.Request) {
+	n.serveDirectorNamed(w, r, http.StatusOK)
+}
+
+func (n *node) serveDirectorNamed(w http.ResponseWriter, r *http.Request, code int) {
+	if n.onDemand != nil {
+		if in, ok := n.onDemand.Get(r.PathValue("name")); ok {
+			serveJSON(w, code, directorStatusOf(in))
+			return
+		}
+	}
+	directorFailed(w, ondemand.ErrUnknown)
+}
+
+// putDirector makes an on-demand tracker, or gives the one of that name another host and port.
+func (n *node) putDirector(w http.ResponseWriter, r *http.Request) {
+	if n.onDemand == nil {
+		http.Error(w, "there is nowhere to keep it: start with --state-dir", http.StatusConflict)
+		return
+	}
+	e, err := directorEntry(r.PathValue("name"), r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), directorPatience)
+	defer cancel()
+	created, err := n.onDemand.Put(ctx, e)
+	if err != nil {
+		directorFailed(w, err)
+		return
+	}
+	code := http.StatusOK
+	if created {
+		code = http.StatusCreated
+	}
+	n.log.Info().Str("director", e.Name).Str("hostname", e.Hostname).Uint16("port", e.Port).Bool("new", created).Msg("on-demand tracker kept and served")
+	n.serveDirectorNamed(w, r, code)
+}
+
+// deleteDirector removes an on-demand tracker with its swarms.
+func (n *node) deleteDirector(w http.ResponseWriter, r *http.Request) {
+	if n.onDemand == nil {
+		directorFailed(w, ondemand.ErrUnknown)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), directorPatience)
+	defer cancel()
+	if err := n.onDemand.Delete(ctx, r.PathValue("name")); err != nil {
+		directorFailed(w, err)
+		return
+	}
+	n.log.Info().Str("director", r.PathValue("name")).Msg("on-demand tracker removed")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// directorEntry reads hostname=HOST and port=PORT. What it does not know it refuses: a
+// misspelled port would make another tracker than was meant.
+func directorEntry(name, query string) (ondemand.Entry, error) {
+	e := ondemand.Entry{Name: name}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return e, err
+	}
+	for key, given := range values {
+		switch {
+		case len(given) > 1:
+			return e, fmt.Errorf("%s: given %d times", key, len(given))
+		case key == "hostname":
+			e.Hostname = given[0]
+		case key == "port":
+			port, err := strconv.ParseUint(given[0], 10, 16)
+			if err != nil || port == 0 {
+				return e, fmt.Errorf("port: %q is not between 1 and 65535", given[0])
+			}
+			e.Port = uint16(port)
+		default:
+			return e, fmt.Errorf("%s: unknown, there is hostname and port", key)
+		}
+	}
+	return e, nil
+}
+
+// directorFailed answers with the status that fits an error of a change.
+func directorFailed(w http.ResponseWriter, err error) {
+	code := http.StatusInternalServerError
+	var bad *ondemand.EntryError
+	var conflict *ondemand.ConflictError
+	switch {
+	case errors.As(err, &bad):
+		code = http.StatusBadRequest
+	case errors.As(err, &conflict):
+		code = http.StatusConflict
+	case errors.Is(err, ondemand.ErrUnknown):
+		code = http.StatusNotFound
+	case errors.Is(err, ondemand.ErrEnded), errors.Is(err, context.DeadlineExceeded):
+		code = http.StatusServiceUnavailable
+	}
+	http.Error(w, err.Error(), code)
+}
+
+// serveJSON answers with v.
+func serveJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	writeJSON(w, v)
+}
