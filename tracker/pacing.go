@@ -23,6 +23,8 @@ type PacingConfig struct {
 	AnnounceRate int64
 	// Classes divide both rates. None: pacer.WanClasses. Where both rates are given, parts of them are the only amounts that make sense.
 	Classes []pacer.Class
+	// OneRoot puts what livesync sends under the same rate of bytes: see Sync.
+	OneRoot bool
 	// Redirect finds a sibling node with room for a request that finds none here. It appends the whole
 	// address to dst, with path and query in it; false: there is none, or the query says that it was sent on once already. It must not
 	// block. Nil: nobody is sent on.
@@ -63,6 +65,7 @@ type requestSide struct {
 // byteSide paces bytes.
 type byteSide struct {
 	gate   *pacer.Gate
+	sync   map[string]int // numbers of the classes of livesync, by name; with OneRoot
 	writes *pacer.Writes
 	reads  *pacer.Reads
 }
@@ -148,11 +151,12 @@ func (p *Pacing) SetRate(now time.Time, bytesPerSecond int64) error {
 		p.bytes.Store(nil)
 		side.close()
 	case side == nil:
-		tree, err := pacer.NewTree("bytes", bytesPerSecond, 0, p.cfg.Classes, now)
+		tree, err := pacer.NewTree("bytes", bytesPerSecond, 0, p.byteClasses(p.cfg.Classes), now)
 		if err != nil {
 			return err
 		}
 		p.bytes.Store(&byteSide{
+			sync:   syncClasses(tree),
 			gate:   pacer.NewGate(tree, p.shards, queueLimit),
 			writes: pacer.NewWrites(p.cfg.Sharing, bytesPerSecond, writeQuantum, now),
 			reads:  pacer.NewReads(bytesPerSecond, now),
@@ -167,6 +171,37 @@ func (p *Pacing) SetRate(now time.Time, bytesPerSecond int64) error {
 	p.rate = bytesPerSecond
 	return nil
 }
+
+// byteClasses returns the classes that bytes are divided among.
+func (p *Pacing) byteClasses(answers []pacer.Class) []pacer.Class {
+	if p.cfg.OneRoot {
+		return pacer.OneRoot(answers)
+	}
+	return answers
+}
+
+// syncClasses returns the numbers that the classes of livesync have in a tree, by their names.
+func syncClasses(tree *pacer.Tree) map[string]int {
+	numbers := make(map[string]int)
+	for i, name := range tree.Classes() {
+		numbers[name] = i
+	}
+	return numbers
+}
+
+// Sync asks for the bytes of a packet of livesync, which are under the same root as the answers: 0 lets it go, else it
+// says after how long to ask again. The classes are those of pacer.LanClasses.
+func (p *Pacing) Sync(now time.Time, class string, bytes int) (wait time.Duration) {
+	b := p.bytes.Load()
+	if b == nil || b.gate.Try(now, 0, b.sync[class], int64(bytes)) {
+		return 0
+	}
+	return syncAgain
+}
+
+// syncAgain is after how long a packet of livesync asks again. Where the others are idle their claims are most of the
+// burst, and what is left of it comes together within this.
+const syncAgain = pacer.Epoch / 5
 
 // SetAnnounceRate changes the rate of announces, which a node that began without one does not have.
 func (p *Pacing) SetAnnounceRate(now time.Time, perSecond int64) error {
@@ -195,7 +230,7 @@ func (p *Pacing) SetClasses(now time.Time, list []pacer.Class) error {
 		}
 	}
 	if b := p.bytes.Load(); b != nil {
-		if err := b.gate.Tune(now, list); err != nil {
+		if err := b.gate.Tune(now, p.byteClasses(list)); err != nil {
 			if p.requests != nil {
 				err = cmp.Or(p.requests.gate.Tune(now, p.cfg.Classes), err)
 			}

@@ -67,17 +67,19 @@ func LanClasses() []Class {
 	}
 }
 
-// OneRoot are both kinds under one root: four fifths are assured to the
-// clients and one to livesync, and either may borrow all of the other's.
-func OneRoot() []Class {
-	both := []Class{
-		{Name: "wan", Rate: Percent(80), Ceil: Percent(100)},
-		{Name: "lan", Rate: Percent(20), Ceil: Percent(100)},
-	}
-	for _, c := range WanClasses() {
-		c.Parent = "wan"
+// OneRoot are the classes of answers and those of the livesync sender under
+// one root: four fifths are assured to the clients and one to livesync, and
+// either may borrow all of the other's. The classes of answers keep their
+// numbers.
+func OneRoot(answers []Class) []Class {
+	both := []Class{{Name: "wan", Rate: Percent(80), Ceil: Percent(100)}}
+	for _, c := range answers {
+		if c.Parent == "" {
+			c.Parent = "wan"
+		}
 		both = append(both, c)
 	}
+	both = append(both, Class{Name: "lan", Rate: Percent(20), Ceil: Percent(100)})
 	for _, c := range LanClasses() {
 		c.Parent = "lan"
 		both = append(both, c)

@@ -55,7 +55,7 @@ func TestWrongTrees(t *testing.T) {
 // TestDefaultTrees: the classes as they come fit at any rate that leaves the
 // smallest a token a second, and every request finds one.
 func TestDefaultTrees(t *testing.T) {
-	for name, classes := range map[string][]Class{"wan": WanClasses(), "lan": LanClasses(), "all": OneRoot()} {
+	for name, classes := range map[string][]Class{"wan": WanClasses(), "lan": LanClasses(), "all": OneRoot(WanClasses())} {
 		for _, rate := range []int64{300, 2000, 800_000, 10_000_000, 1e12} {
 			tree, err := NewTree(name, rate, 0, classes, epoch0)
 			if err != nil {

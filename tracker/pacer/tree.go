@@ -182,14 +182,18 @@ func (n *node) claims() (sum int64) {
 
 // room returns how many tokens a class can have from d steps up its path, as
 // of the last advance: none unless every ceiling on the path has room. A
-// borrower leaves alone what is claimed.
+// borrower leaves alone what is claimed; what a lender lends is part of its own
+// claim on those above it.
 func (n *node) room(d int) int64 {
 	lender := n.path[d]
 	room := lender.own.level - lender.claims()
-	for _, a := range n.path {
+	for i, a := range n.path {
 		free := a.ceil.level
 		if d > 0 {
 			free -= a.claims()
+		}
+		if d > 0 && i > d {
+			free += max(n.path[i-1].own.level, 0)
 		}
 		room = min(room, free)
 	}

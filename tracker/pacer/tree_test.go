@@ -2,6 +2,7 @@ package pacer
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -270,5 +271,30 @@ func TestUnspentReturnsBorrowedFirst(t *testing.T) {
 		if got := g.unspent(n); got != want {
 			t.Errorf("%d unspent: %v, want %v", n, got, want)
 		}
+	}
+}
+
+// TestLenderBelowTheRoot: a class three levels deep borrows what its parent has beyond the claims of its other children, and
+// from the root, up to its ceiling, although all of the root's rate is claimed by those who are idle.
+func TestLenderBelowTheRoot(t *testing.T) {
+	const rate = 1_000_000
+	now := time.Unix(1_800_000_000, 0)
+	tree, err := NewTree("all", rate, 0, OneRoot(WanClasses()), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := slices.Index(tree.Classes(), "live")
+	var sent int64
+	for range 5000 {
+		now = now.Add(2 * time.Millisecond)
+		for {
+			if _, wait := tree.Take(now, live, 1464); wait > 0 {
+				break
+			}
+			sent += 1464
+		}
+	}
+	if most := int64(10 * rate * 60 / 100); sent < most*98/100 || sent > most*102/100 {
+		t.Errorf("sent %d bytes within 10 s, want the ceiling, %d", sent, most)
 	}
 }
