@@ -58,8 +58,8 @@ func TestRenewShort(t *testing.T) {
 			}
 			last = at
 		}}, epoch)
-		const step = 250 * time.Millisecond
-		for ; at < 8*time.Hour; at += step {
+		step := max(250*time.Millisecond, renew/100)
+		for ; at < max(2*DefaultPeerTimeout, 4*renew); at += step {
 			tr.Expire(epoch.Add(at))
 			seen(tr, epoch.Add(at), hashOf(1), peer4(1))
 		}
@@ -286,10 +286,10 @@ func TestNoAllocation(t *testing.T) {
 		tr.Scrape(a.InfoHash)
 		tr.Lookup(epoch, a.InfoHash)
 	}
-	for range 60_000 { // until the slab has what it needs
+	for range fewer(60_000) { // until the slab has what it needs
 		act()
 	}
-	if got := testing.AllocsPerRun(20_000, act); got != 0 {
+	if got := testing.AllocsPerRun(fewer(20_000), act); got != 0 {
 		t.Fatalf("%v allocations", got)
 	}
 }

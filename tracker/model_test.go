@@ -394,13 +394,14 @@ func TestModel(t *testing.T) {
 			}()
 			rng := rand.New(rand.NewPCG(seed, 0))
 			p := newPair(t, space.shards)
-			for i := range space.ops {
+			ops := fewer(space.ops)
+			for i := range ops {
 				o := op{
 					kind: uint8(rng.UintN(14)), event: uint8(rng.Uint32()), torrent: rng.IntN(space.torrents), peer: rng.IntN(space.peers),
 					seeder: rng.IntN(3) == 0, both: rng.IntN(2) == 0, v6: rng.IntN(3) == 0, number: uint16(rng.Uint32()),
 				}
 				// Growing and shrinking take turns.
-				if leaving := i/(space.ops/6)%2 == 1; leaving && rng.IntN(4) > 0 {
+				if leaving := i/(ops/6)%2 == 1; leaving && rng.IntN(4) > 0 {
 					o.kind, o.event = 0, uint8(wire.EventStopped)
 				} else if !leaving && o.kind < 8 && wire.Event(o.event%5) == wire.EventStopped && rng.IntN(4) > 0 {
 					o.event = uint8(wire.EventStarted)
