@@ -229,7 +229,7 @@ func TestHTTPSilence(t *testing.T) {
 	defer cancel()
 	_, err := new(Client).Announce(ctx, u, &Announce{})
 	var se *SilenceError
-	if !errors.As(err, &se) || se.Waited < 50*time.Millisecond || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if !errors.As(err, &se) || se.Waited <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v, want a SilenceError", err)
 	}
 	if strings.Contains(err.Error(), "tries") {
