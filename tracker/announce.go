@@ -15,8 +15,12 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(now.Sub(t.start))
-	ans.Interval = t.interval.least + uint32(below(&s.rng, t.interval.choices))
-	ans.MinInterval = min(t.interval.min, ans.Interval)
+	if a.Booked != 0 {
+		ans.Interval, ans.MinInterval = a.Booked, a.Booked/2
+	} else {
+		ans.Interval = t.interval.least + uint32(below(&s.rng, t.interval.choices))
+		ans.MinInterval = min(t.interval.min, ans.Interval)
+	}
 	ans.Seeders, ans.Leechers, ans.Downloaded = 0, 0, 0
 
 	r := s.torrents.find(hash, &a.InfoHash)
@@ -103,3 +107,6 @@ func (s *shard) pickFamily(b []byte, r *torrent, family int, seeder bool, want i
 	b = s.swarms.take(b, r.peers[family|roleBit:family|roleBit+1], w, fromSeeders, seeders, nil, &s.rng)
 	return b, fromLeechers + fromSeeders
 }
+
+// maxBooked is the longest time to come back that a peer can be kept for.
+func (t *Tracker) maxBooked() time.Duration { return t.cfg.PeerTimeout }

@@ -34,6 +34,7 @@ type HTTPConfig struct {
 // held, and such a tracker has to end loudly rather than answer on.
 type HTTP struct {
 	tracker        *Tracker
+	pacing         *Pacing                    // nil: nothing is paced
 	route          func(host []byte) *Tracker // nil: all requests are for tracker
 	sources        sources
 	maxConnections int64     // at once
@@ -68,7 +69,7 @@ const (
 
 // NewHTTP returns a server for t. It starts nothing.
 func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
-	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
+	s := &HTTP{tracker: t, route: cfg.Route, pacing: cfg.Pacing, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
 	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
 	return s
 }
@@ -164,7 +165,8 @@ type httpListener struct {
 // start serves a connection in a goroutine of its own, or closes it when there
 // are too many. The first deadline is set here, so that drain finds every one set.
 func (l *httpListener) start(conn net.Conn) {
-	counts := &l.tallies[l.accepted.Add(1)%uint64(len(l.tallies))]
+	number := l.accepted.Add(1) % uint64(len(l.tallies))
+	counts := &l.tallies[number]
 	if l.connections.Add(1) > l.maxConnections {
 		l.connections.Add(-1)
 		counts.refuse(refuseConnections)
@@ -178,7 +180,7 @@ func (l *httpListener) start(conn net.Conn) {
 	l.mu.Unlock()
 	l.running.Go(func() {
 		x := l.exchanges.Get().(*exchange)
-		x.tally, x.ending = counts, &l.ending
+		x.tally, x.ending, x.toll.shard = counts, &l.ending, int(number)
 		x.converse(conn, remoteAddr(conn))
 		conn.Close()
 		l.mu.Lock()

@@ -43,13 +43,16 @@ const (
 // head. A client that sends a byte now and then gains nothing by it.
 func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 	answered := false
+	if x.pacing != nil {
+		x.meet(conn)
+	}
 	for {
 		n, err := conn.Read(x.in[len(x.in):cap(x.in)])
 		x.in = x.in[:len(x.in)+n]
 		now := time.Now()
 		p := writeOn
 		for p == writeOn {
-			p = x.answerRead(now, from)
+			p, now = x.answerRead(now, from)
 			if len(x.out) > 0 {
 				if !x.write(conn, now) {
 					return
@@ -72,14 +75,22 @@ func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 		if len(x.in) == cap(x.in) {
 			x.in = slices.Grow(x.in, max(0, wire.MaxHead-len(x.in)))
 		}
+		if x.pacing != nil {
+			x.payRead(conn, now, n)
+		}
 	}
 }
 
-// answerRead answers the requests in x.in, in x.out, and moves what is left of x.in to its start.
-func (x *exchange) answerRead(now time.Time, from netip.Addr) progress {
+// answerRead answers the requests in x.in, in x.out, and moves what is left of x.in to its start. It
+// returns the time as well, which goes on while a request waits.
+func (x *exchange) answerRead(now time.Time, from netip.Addr) (progress, time.Time) {
 	for eaten := 0; ; {
 		out, n, last := x.handle(now, from, x.in[eaten:], x.out)
 		x.out, eaten = out, eaten+n
+		if x.pacing != nil {
+			now = now.Add(x.waited)
+			x.waited = 0
+		}
 		p := readOn
 		switch {
 		case last && n == 0:
@@ -88,20 +99,25 @@ func (x *exchange) answerRead(now time.Time, from netip.Addr) progress {
 			p = finished
 		case n == 0:
 			p = readOn
-		case len(out) >= writeEarly:
+		case len(out) >= writeEarly, x.pacing != nil && eaten < len(x.in): // the next one may have to wait
 			p = writeOn
 		default:
 			continue
 		}
 		x.in = x.in[:copy(x.in, x.in[eaten:])]
-		return p
+		return p, now
 	}
 }
 
 // write writes the answers and reports whether the connection goes on.
 func (x *exchange) write(conn net.Conn, now time.Time) bool {
 	conn.SetDeadline(now.Add(headTimeout))
-	_, err := conn.Write(x.out)
+	var err error
+	if x.pacing != nil {
+		err = x.writePaced(conn, now)
+	} else {
+		_, err = conn.Write(x.out)
+	}
 	x.out = x.out[:0]
 	if err != nil {
 		x.countTimeout(err)
@@ -137,6 +153,6 @@ func (x *exchange) release() {
 	if cap(x.in) > firstRead || cap(x.out) > maxKeep || cap(x.body) > maxKeep {
 		return
 	}
-	x.in, x.out, x.tally, x.ending = x.in[:0], x.out[:0], nil, nil
+	x.in, x.out, x.tally, x.ending, x.raw = x.in[:0], x.out[:0], nil, nil, nil
 	x.exchanges.Put(x)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"starling/tracker/pacer"
 	"starling/wire"
 )
 
@@ -25,6 +26,13 @@ type exchange struct {
 	answer   Answer
 	hashes   []wire.InfoHash
 	files    []wire.ScrapeFile
+
+	// With pacing only.
+	toll     toll
+	booking  pacer.Booking
+	location []byte        // where a request is sent on to
+	waited   time.Duration // before the last answer
+	lane
 }
 
 // handle appends to dst the answer to the request that in begins with, sent by
@@ -45,11 +53,14 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	case "/announce":
 		x.handleAnnounce(now, from, &r)
 	case "/scrape":
-		x.handleScrape(&r)
+		x.handleScrape(from, &r)
 	default:
 		x.tally.refuse(refusePath)
 		h.status = 404
 		x.body = append(x.body, "there is /announce and /scrape\n"...)
+	}
+	if x.pacing != nil {
+		x.waited = x.paceRequest(now, &r, &h)
 	}
 	dst = h.append(dst, len(x.body))
 	if string(r.Method) != "HEAD" {
@@ -99,9 +110,19 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 	if a.Event == wire.EventStopped {
 		a.NumWant = 0
 	}
+	store := x.store(r)
+	if x.pacing != nil {
+		x.toll.client(kindOf(a.Event), client, q.PeerID[:], 1)
+		x.booking = x.pacing.book(now, store, a)
+	}
 	x.answer = Answer{Peers4: x.answer.Peers4[:0], Peers6: x.answer.Peers6[:0]}
-	x.store(r).Announce(now, a, &x.answer)
+	store.Announce(now, a, &x.answer)
 	x.tally.announces.Add(1)
+	x.body = x.appendReply(x.body, client)
+}
+
+// appendReply appends the bencoded answer to the announce of a client.
+func (x *exchange) appendReply(b []byte, client netip.Addr) []byte {
 	reply := wire.AnnounceReply{
 		Seeders:     x.answer.Seeders,
 		Leechers:    x.answer.Leechers,
@@ -111,14 +132,14 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		ExternalIP:  client,
 		Peers4:      x.answer.Peers4,
 		Peers6:      x.answer.Peers6,
-		Compact:     q.Compact,
+		Compact:     x.query.Compact,
 	}
-	x.body = reply.Append(x.body)
+	return reply.Append(b)
 }
 
 // handleScrape writes the counts of the torrents asked for to the body. Those
 // not known are left out (BEP 48 has no other way to say so).
-func (x *exchange) handleScrape(r *wire.Request) {
+func (x *exchange) handleScrape(from netip.Addr, r *wire.Request) {
 	hashes, err := wire.ParseScrape(r.Query, x.hashes[:0])
 	x.hashes = hashes
 	if err != nil {
@@ -128,6 +149,10 @@ func (x *exchange) handleScrape(r *wire.Request) {
 	if len(hashes) == 0 {
 		x.refuseParameter("info_hash: missing, there is no scrape of all torrents")
 		return
+	}
+	if x.pacing != nil {
+		client, _ := x.sources.client(from, &r.ForwardedFor)
+		x.toll.client(pacer.Scrape, client, nil, int64(len(hashes)))
 	}
 	store := x.store(r)
 	x.files = x.files[:0]
@@ -155,6 +180,9 @@ func (x *exchange) refuseParameter(reason string) {
 
 // refuseRequest appends the answer to what is no request this server reads.
 func (x *exchange) refuseRequest(dst []byte, err error) []byte {
+	if x.pacing != nil {
+		x.pacing.count(x.toll.shard, pacer.Hangup)
+	}
 	bad := &wire.RequestError{Status: 400, Reason: "damaged request"}
 	errors.As(err, &bad)
 	if bad.Status == 405 {
@@ -171,9 +199,10 @@ func (x *exchange) refuseRequest(dst []byte, err error) []byte {
 // responseHead is the head of an answer. There is no Date in it, which no
 // client of a tracker reads and which would be a seventh of an answer.
 type responseHead struct {
-	status int
-	http10 bool // to a client that closes unless it is told that the connection stays
-	close  bool
+	status   int
+	http10   bool // to a client that closes unless it is told that the connection stays
+	close    bool
+	location []byte // of a 302
 }
 
 // append appends the head of an answer with a body of the given length.
@@ -188,10 +217,32 @@ func (h *responseHead) append(b []byte, length int) []byte {
 	case h.http10:
 		b = append(b, "\r\nConnection: keep-alive"...)
 	}
-	if h.status == 405 {
+	switch h.status {
+	case 302:
+		b = append(b, "\r\nLocation: "...)
+		b = append(b, h.location...)
+	case 405:
 		b = append(b, "\r\nAllow: GET, HEAD"...)
 	}
 	return append(b, "\r\n\r\n"...)
+}
+
+// size returns how long the head is that append appends, for any status but 405.
+func (h *responseHead) size(length int) int {
+	n := len("HTTP/1.1 \r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n") + len(statusLine(h.status))
+	for ; length > 9; length /= 10 {
+		n++
+	}
+	switch {
+	case h.close:
+		n += len("\r\nConnection: close")
+	case h.http10:
+		n += len("\r\nConnection: keep-alive")
+	}
+	if h.status == 302 {
+		n += len("\r\nLocation: ") + len(h.location)
+	}
+	return n
 }
 
 // statusLine returns a status with its phrase.
@@ -199,6 +250,8 @@ func statusLine(status int) string {
 	switch status {
 	case 200:
 		return "200 OK"
+	case 302:
+		return "302 Found"
 	case 404:
 		return "404 Not Found"
 	case 405:

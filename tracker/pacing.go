@@ -3,7 +3,9 @@ package tracker
 import (
 	"cmp"
 	"context"
+	crand "crypto/rand"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -41,6 +43,7 @@ type Pacing struct {
 	requests *requestSide // nil: without an announce rate
 	bytes    atomic.Pointer[byteSide]
 	shards   int
+	key      hashKey // spreads clients over the slots of the calendar
 	counts   [pacingCounts]pacingCount
 
 	mu      sync.Mutex // guards what follows, and is held while a rate or the classes change
@@ -90,7 +93,12 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 	if len(cfg.Classes) == 0 {
 		cfg.Classes = pacer.WanClasses()
 	}
-	p := &Pacing{cfg: cfg, recorder: pacer.NewRecorder(observation, now), shards: 4 * runtime.GOMAXPROCS(0)}
+	var seed [32]byte
+	crand.Read(seed[:])
+	p := &Pacing{
+		cfg: cfg, recorder: pacer.NewRecorder(observation, now),
+		shards: 4 * runtime.GOMAXPROCS(0), key: newHashKey(rand.NewChaCha8(seed)),
+	}
 	c, err := newKinds(cfg.Classes, cmp.Or(cfg.AnnounceRate, cfg.Rate), now)
 	if err != nil {
 		return nil, err

@@ -55,6 +55,9 @@ type Announce struct {
 	Seeder       bool // nothing is left to download
 	NumWant      int  // how many peers it wants; negative: the tracker's default
 	BothFamilies bool // false: only peers of its own address family
+
+	// Booked is in how many seconds the client is told to come back: it is kept until then. 0: the tracker chooses.
+	Booked uint32
 }
 
 // Answer is what the client gets.

@@ -31,6 +31,7 @@ type UDP struct {
 	tracker *Tracker
 	sources sources
 	ids     *connIDs
+	pacing  *Pacing // nil: nothing is paced
 
 	mu      sync.Mutex
 	tallies []*tally // one for each Serve there was
@@ -43,7 +44,7 @@ var udpRefusals = []refusal{
 
 // NewUDP returns a server for t. It starts nothing.
 func NewUDP(t *Tracker, cfg UDPConfig) *UDP {
-	return &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now())}
+	return &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now()), pacing: cfg.Pacing}
 }
 
 // Counts returns what the server has done on all its sockets.
@@ -62,6 +63,7 @@ func (s *UDP) newWorker() *udpWorker {
 	w := &udpWorker{UDP: s, tally: new(tally)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	w.toll.shard = len(s.tallies)
 	s.tallies = append(s.tallies, w.tally)
 	return w
 }
@@ -109,6 +111,9 @@ func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 		reply := w.handle(time.Now(), from.Addr(), in[:n], out[:0])
 		if len(reply) == 0 {
 			continue
+		}
+		if w.pacing != nil {
+			w.paceRest(len(reply))
 		}
 		if _, _, err := conn.WriteMsgUDPAddrPort(reply, replyControl(oob[:oobn]), from); err != nil {
 			w.tally.refuse(refuseSend)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"starling/tracker/pacer"
 	"starling/wire"
 )
 
@@ -23,6 +24,7 @@ type udpWorker struct {
 	scratch  connScratch
 	announce Announce
 	answer   Answer
+	toll     toll // with pacing only
 }
 
 // handle returns the answer to a packet, appended to dst, or nothing when there is none to give.
@@ -48,7 +50,7 @@ func (w *udpWorker) handle(now time.Time, from netip.Addr, packet, dst []byte) [
 	case h.Action == wire.ActionAnnounce:
 		return w.handleAnnounce(now, from, packet, h.TransactionID, dst)
 	case h.Action == wire.ActionScrape:
-		return w.handleScrape(packet, h.TransactionID, dst)
+		return w.handleScrape(now, from, packet, h.TransactionID, dst)
 	}
 	w.tally.refuse(refuseAction)
 	return wire.AppendUDPError(dst, h.TransactionID, "action: unknown")
@@ -84,8 +86,15 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 	start, end := len(dst)+wire.UDPAnnounceReplySize, len(dst)+wire.MaxUDPReply
 	room := dst[start:start:end]
 	w.answer = Answer{Peers4: room, Peers6: room}
+	if w.pacing != nil {
+		w.toll.client(kindOf(a.Event), from, wire.UDPPeerID(packet), 1)
+		w.pacing.book(now, w.tracker, a)
+	}
 	w.tracker.Announce(now, a, &w.answer)
 	w.tally.announces.Add(1)
+	if w.pacing != nil {
+		w.paceAnnounce(now)
+	}
 	dst = wire.AppendUDPAnnounceReply(dst, transaction, w.answer.Interval, w.answer.Leechers, w.answer.Seeders)
 	if from.Is4() {
 		return append(dst, w.answer.Peers4...)
@@ -110,7 +119,7 @@ func (w *udpWorker) numWant(q *wire.UDPAnnounce, client netip.Addr) int {
 }
 
 // handleScrape answers the counts of every torrent asked for, zeros for one that is not known.
-func (w *udpWorker) handleScrape(packet []byte, transaction uint32, dst []byte) []byte {
+func (w *udpWorker) handleScrape(now time.Time, from netip.Addr, packet []byte, transaction uint32, dst []byte) []byte {
 	n, err := wire.ParseUDPScrape(packet)
 	if err != nil {
 		return w.refuseParameter(dst, transaction, err.Error())
@@ -122,6 +131,10 @@ func (w *udpWorker) handleScrape(packet []byte, transaction uint32, dst []byte) 
 		dst = wire.AppendUDPScrapeEntry(dst, c.Seeders, completed, c.Leechers)
 	}
 	w.tally.scrapes.Add(1)
+	if w.pacing != nil {
+		w.toll.client(pacer.Scrape, from, nil, int64(n))
+		w.paceScrape(now, len(dst))
+	}
 	return dst
 }
 

@@ -105,6 +105,21 @@ func AppendFailure(b []byte, reason string) []byte {
 	return append(b, 'e')
 }
 
+// AppendRetry appends the answer to a request that is refused for now. Few
+// clients know retry in, minutes after which to ask again (BEP 31); libtorrent
+// obeys the interval, in seconds as in [AnnounceReply].
+func AppendRetry(b []byte, reason string, interval, minInterval, minutes uint32) []byte {
+	b = append(b, "d14:failure reason"...)
+	b = appendBytes(b, []byte(reason))
+	b = append(b, "8:intervali"...)
+	b = strconv.AppendUint(b, uint64(interval), 10)
+	b = append(b, "e12:min intervali"...)
+	b = strconv.AppendUint(b, uint64(minInterval), 10)
+	b = append(b, "e8:retry ini"...)
+	b = strconv.AppendUint(b, uint64(minutes), 10)
+	return append(b, "ee"...)
+}
+
 // ScrapeFile is what a scrape says of one torrent (BEP 48, BEP 21).
 type ScrapeFile struct {
 	InfoHash    InfoHash

@@ -201,6 +201,17 @@ func FuzzAppendScrape(f *testing.F) {
 	})
 }
 
+func TestAppendRetry(t *testing.T) {
+	answer := wire.AppendRetry(nil, "busy", 1800, 900, 30)
+	values := canonical(t, answer)
+	for key, want := range map[string]any{"failure reason": "busy", "interval": 1800, "min interval": 900, "retry in": 30} {
+		same(t, answer, key, values[key], want)
+	}
+	if len(values) != 4 {
+		t.Errorf("%q: %d keys", answer, len(values))
+	}
+}
+
 func FuzzAppendFailure(f *testing.F) {
 	f.Add("")
 	f.Add("port: missing")

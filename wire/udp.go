@@ -128,6 +128,9 @@ func ParseUDPAnnounce(b []byte) (UDPAnnounce, error) {
 	}, nil
 }
 
+// UDPPeerID returns the peer id in an announce request that ParseUDPAnnounce has read, without a copy.
+func UDPPeerID(b []byte) []byte { return b[36:56] }
+
 // Option types of BEP 41.
 const (
 	optionEnd     = 0x00

@@ -30,7 +30,7 @@ const Epoch = 10 * time.Millisecond
 // Gate is where the servers ask: leases first, then the queues of the classes.
 //
 //	Wait    HTTP: on the fast path, else in the queue until there are tokens
-//	Try     UDP: on the fast path or not at all
+//	Try     UDP: on the fast path or not at all; TryWhole where less will do
 //	Charge  what was spent without asking, or more or less than asked for
 //
 // It starts nothing: somebody calls Tick each Epoch, or Run.
@@ -65,6 +65,19 @@ func (g *Gate) Try(now time.Time, shard, class int, n int64) bool {
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
 	return !g.shaper.Waiting(class) && g.leases.renewLocked(now, c, class, n)
+}
+
+// TryWhole is Try without the debt of one request: all n tokens are there, or
+// none is taken. An answer that can be made shorter is not worth a debt.
+func (g *Gate) TryWhole(now time.Time, shard, class int, n int64) bool {
+	c := g.leases.cell(shard, class)
+	if c.spend(n) {
+		return true
+	}
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	return !g.shaper.Waiting(class) && n <= max(c.left.Load(), 0)+g.leases.tree.Available(now, class) &&
+		g.leases.renewLocked(now, c, class, n)
 }
 
 // Charge is Leases.Charge.
@@ -142,13 +155,15 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 // Available returns how many tokens a request of a class could have now: none
-// while others of its class wait for them. It is what the ladder asks for.
+// while others of its class wait for them. It is what the ladder asks for. What
+// was charged to the class before counts, although nobody took it yet.
 func (g *Gate) Available(now time.Time, class int) int64 {
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
 	if g.shaper.Waiting(class) {
 		return 0
 	}
+	g.leases.reclaimClassLocked(now, class)
 	return g.leases.tree.Available(now, class)
 }
 

@@ -232,3 +232,23 @@ func TestGateAdmitsWithoutAllocating(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestGateTryWhole: all or nothing, from a full tree down to an empty one, and
+// never a debt, where Try goes into one.
+func TestGateTryWhole(t *testing.T) {
+	const n = 320
+	tree := mustTree(t, 100_000, WanClasses()) // a burst of 2001
+	g := NewGate(tree, 2, 10)
+	taken := int64(0)
+	for shard := 0; g.TryWhole(epoch0, shard, 1, n); shard++ {
+		taken += n
+	}
+	g.Tick(epoch0)
+	if left := tree.Available(epoch0, 1); taken == 0 || left < 0 || left >= n || tree.Stats(epoch0)[0].Level < 0 {
+		t.Errorf("%d taken, %d left, root at %d", taken, left, tree.Stats(epoch0)[0].Level)
+	}
+	g.Try(epoch0, 0, 1, n)
+	if left := tree.Available(epoch0, 1); left > 0 {
+		t.Errorf("Try without enough left %d", left)
+	}
+}

@@ -1,5 +1,7 @@
 package pacer
 
+import "time"
+
 // Step is what a request gets.
 type Step uint8
 
@@ -107,4 +109,17 @@ func (s *Situation) shorter() (numWant int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// Shorter returns with how many peers an announce is answered that was admitted
+// after it waited: with fewer the longer that was. Who comes after it so waits
+// less, and where the wait comes to rest nearly everybody gets some peers,
+// instead of some all and the others none. A wait of less than a quarter of
+// the deadline costs nothing.
+func Shorter(numWant int, waited, deadline time.Duration) int {
+	quarter := min(int64(waited)*4/max(int64(deadline), 1), int64(len(shortLists)))
+	if quarter <= 0 {
+		return numWant
+	}
+	return min(numWant, shortLists[quarter-1])
 }

@@ -3,6 +3,7 @@ package pacer
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // every calls f with every situation there is, for some costs and tokens.
@@ -96,5 +97,26 @@ func TestLadderInOrder(t *testing.T) {
 	}
 	if step, _ := Decide(Situation{Kind: Regular, Outcome: Late, NumWant: 50, Base: 1, Available: 5}); step != Bare {
 		t.Errorf("costs in requests: %v", step)
+	}
+}
+
+// TestShorter: a wait shortens the list in three steps, never lengthens it,
+// and a deadline of zero is no division by it.
+func TestShorter(t *testing.T) {
+	const deadline = 2 * time.Second
+	for _, c := range []struct {
+		numWant int
+		waited  time.Duration
+		want    int
+	}{
+		{50, 0, 50}, {50, deadline/4 - 1, 50}, {50, deadline / 4, 25}, {50, deadline/2 - 1, 25}, {50, deadline / 2, 10},
+		{50, deadline * 3 / 4, 0}, {50, deadline, 0}, {50, time.Hour, 0}, {50, -time.Hour, 50}, {7, deadline / 4, 7}, {7, deadline, 0},
+	} {
+		if got := Shorter(c.numWant, c.waited, deadline); got != c.want {
+			t.Errorf("%d peers after %v: %d, want %d", c.numWant, c.waited, got, c.want)
+		}
+	}
+	if got := Shorter(50, time.Second, 0); got != 0 {
+		t.Errorf("past a deadline of zero: %d", got)
 	}
 }

@@ -50,9 +50,10 @@ func (w *Writes) NewWriter() *Writer {
 // and returns how much: at once while nobody waits and there are tokens. What
 // remains is asked for again after the write, so that a connection whose client
 // does not read holds one grant and not all that comes. 0: Writes is closed.
-func (c *Writer) Ask(now time.Time, n int64) int64 {
+// waited says that the time is another one now.
+func (c *Writer) Ask(now time.Time, n int64) (granted int64, waited bool) {
 	if granted, ok := c.try(now, n); ok {
-		return granted
+		return granted, false
 	}
 	<-c.ready
 	return c.collect()
@@ -67,9 +68,9 @@ func (c *Writer) collect() int64 {
 	case <-c.ready: // another epoch granted more since
 	default:
 	}
-	granted := c.granted
+	granted = c.granted
 	c.granted = 0
-	return granted
+	return granted, true
 }
 
 // try is Ask without waiting; else the connection stands in the ring. A small

@@ -32,7 +32,7 @@ func TestWritesUnderOverload(t *testing.T) {
 			write := func(conn int, answer int64) {
 				c := w.NewWriter()
 				for left := answer; ; {
-					granted := c.Ask(time.Now(), left)
+					granted, _ := c.Ask(time.Now(), left)
 					switch {
 					case granted == 0:
 						return
@@ -107,14 +107,14 @@ func checkTwoSeconds(t *testing.T, mode Sharing, log []spent, rate, seconds int6
 func TestWritesAtOnce(t *testing.T) {
 	w := NewWrites(Auto, 10_000, 100, epoch0)
 	c, d := w.NewWriter(), w.NewWriter()
-	if got := c.Ask(epoch0, 50); got != 50 {
+	if got, _ := c.Ask(epoch0, 50); got != 50 {
 		t.Errorf("50 of a full bucket: %d", got)
 	}
-	if got := c.Ask(epoch0, 1000); got != 251 {
+	if got, _ := c.Ask(epoch0, 1000); got != 251 {
 		t.Errorf("the rest: %d", got)
 	}
 	c.Unwritten(epoch0, 1)
-	if got := d.Ask(epoch0, 1000); got != 100 {
+	if got, _ := d.Ask(epoch0, 1000); got != 100 {
 		t.Errorf("with one token a quantum: %d", got)
 	}
 	if _, ok := d.try(epoch0, 1); ok {
@@ -131,7 +131,7 @@ func TestWritesAtOnce(t *testing.T) {
 		t.Errorf("granted %d of 1", d.granted)
 	}
 	w.Close()
-	if got := c.Ask(epoch0, 10); got != 0 {
+	if got, _ := c.Ask(epoch0, 10); got != 0 {
 		t.Errorf("closed, and %d granted", got)
 	}
 }

@@ -1,0 +1,87 @@
+package tracker
+
+import (
+	"net/netip"
+	"time"
+
+	"starling/tracker/pacer"
+	"starling/wire"
+)
+
+// overloaded is the failure reason of a request for which there is nothing left.
+const overloaded = "the tracker has more requests than it can answer, ask again later"
+
+// paceRequest waits until the answer in x.body may leave, or makes it one that may leave at once. It returns how long
+// it waited. A request that was refused for what is in it never waits, but is paid for.
+func (x *exchange) paceRequest(now time.Time, r *wire.Request, h *responseHead) (waited time.Duration) {
+	p, t := x.pacing, &x.toll
+	if t.requests == 0 {
+		t.request = pacer.Request{Kind: pacer.Bulk}
+		p.enter(t)
+		if t.side != nil {
+			t.side.gate.Charge(t.shard, t.class, x.answerSize(r, h))
+		}
+		return 0
+	}
+	t.request.Path = r.Path
+	k := p.enter(t)
+	t.bytes = x.answerSize(r, h)
+	if t.announce {
+		t.peers = len(x.answer.Peers4)/wire.Compact4 + len(x.answer.Peers6)/wire.Compact6
+	}
+	p.wait(now, t)
+	step := pacer.Serve
+	if t.outcome != pacer.Admitted || t.waited > 0 {
+		step = x.lessThanAll(now.Add(t.waited), k, r, h)
+	}
+	p.settle(t, step, x.answerSize(r, h))
+	t.requests = 0
+	return t.waited
+}
+
+// answerSize returns how many bytes the answer to a request has.
+func (x *exchange) answerSize(r *wire.Request, h *responseHead) int64 {
+	n := int64(h.size(len(x.body)))
+	if string(r.Method) != "HEAD" {
+		n += int64(len(x.body))
+	}
+	return n
+}
+
+// lessThanAll makes the answer in x.body what the ladder says.
+func (x *exchange) lessThanAll(now time.Time, k *kinds, r *wire.Request, h *responseHead) pacer.Step {
+	p, t := x.pacing, &x.toll
+	refused, sibling := t.outcome != pacer.Admitted, false
+	if refused && p.cfg.Redirect != nil {
+		x.location, sibling = p.cfg.Redirect(now, x.location[:0], r.Path, r.Query)
+	}
+	if refused && t.announce {
+		x.writeBare(t.request.Client)
+		t.bare = x.answerSize(r, h)
+	}
+	step, peers := p.ladder(now, k, t, false, sibling)
+	switch step {
+	case pacer.Short:
+		x.answer.shorten(peers)
+		x.body = x.appendReply(x.body[:0], t.request.Client)
+	case pacer.Redirect:
+		p.unbook(x.booking)
+		h.status, h.location = 302, x.location
+		x.body = append(x.body[:0], "another node of this tracker has room\n"...)
+	case pacer.Fail:
+		interval := uint32(x.tracker.cfg.Interval / time.Second)
+		if t.announce {
+			interval = x.answer.Interval
+		}
+		x.body = wire.AppendRetry(x.body[:0], overloaded, interval, interval/2, (interval+59)/60)
+	}
+	return step
+}
+
+// writeBare writes the answer to an announce without its peers to the body, and leaves them where they are.
+func (x *exchange) writeBare(client netip.Addr) {
+	four, six := x.answer.Peers4, x.answer.Peers6
+	x.answer.Peers4, x.answer.Peers6 = four[:0], six[:0]
+	x.body = x.appendReply(x.body[:0], client)
+	x.answer.Peers4, x.answer.Peers6 = four, six
+}
