@@ -56,7 +56,7 @@ func (c *Writer) Ask(now time.Time, n int64) (granted int64, waited bool) {
 		return granted, false
 	}
 	<-c.ready
-	return c.collect()
+	return c.collect(), true
 }
 
 // collect takes all that was granted; what still waits is taken out.
@@ -68,9 +68,9 @@ func (c *Writer) collect() int64 {
 	case <-c.ready: // another epoch granted more since
 	default:
 	}
-	granted = c.granted
+	granted := c.granted
 	c.granted = 0
-	return granted, true
+	return granted
 }
 
 // try is Ask without waiting; else the connection stands in the ring. A small
