@@ -81,7 +81,7 @@ func TestAdminHost(t *testing.T) {
 	n := testNode(t, nil)
 	for host, allowed := range map[string]bool{
 		"127.0.0.1": true, "127.0.0.1:6970": true, "10.0.0.1:80": true, "[::1]": true, "[::1]:6970": true, "[fe80::1%25lo]": true,
-		"localhost": true, "localhost:6970": true,
+		"localhost": true, "localhost:6970": true, "LocalHost": true,
 		"": false, "example.org": false, "localhost.example.org": false, "127.0.0.1.example.org:6970": false, "[localhost]:80": true,
 		"127.1": false, "0x7f000001": false, "LOCALHOST.": false, ":6970": false, "[]": false, "[": false,
 	} {

@@ -174,6 +174,9 @@ func TestEnvironment(t *testing.T) {
 	}
 	invoke(t, []string{"STARLING_N=many"}, "cluster").wantUsageError(t, "STARLING_N", `"many"`)
 	invoke(t, []string{"STARLING_CONFIG=/nonexistent/file"}, silent()...).wantUsageError(t, "/nonexistent/file")
+	if r := invoke(t, []string{"STARLING_RATE=1MB/s"}, silent()...); strings.Contains(r.stderr, "did you mean") {
+		t.Errorf("the prefix alone makes nothing alike: %s", r.stderr)
+	}
 	foreign := []string{
 		"STARLING_REQUIRE=all", "STARLING_SERVICE_HOST=10.0.0.1", "STARLING_PORT_6969_TCP=tcp://10.0.0.1:6969", "PATH=/bin", "starling_interval=x",
 	}

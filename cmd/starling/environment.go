@@ -35,7 +35,7 @@ func readEnvironment(environ []string, commands []*cli.Command) (environment, er
 		switch {
 		case !strings.HasPrefix(name, envPrefix) || foreignVariable(name):
 		case !known[name]:
-			return nil, fmt.Errorf("%s: no such setting%s", name, didYouMean(name, maps.Keys(known)))
+			return nil, fmt.Errorf("%s: no such setting%s", name, didYouMean(envPrefix, name, maps.Keys(known)))
 		case value == "":
 			return nil, fmt.Errorf("%s: the variable is empty; unset it for the default", name)
 		default:

@@ -45,7 +45,7 @@ func parseFile(path, text string, opts []option) (source, error) {
 		name := key[0]
 		o, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%s: unknown key %s%s", path, name, didYouMean(name, maps.Keys(byName)))
+			return nil, fmt.Errorf("%s: unknown key %s%s", path, name, didYouMean("", name, maps.Keys(byName)))
 		}
 		where := fmt.Sprintf("%s: key %s", path, name)
 		values, err := o.fromTOML(table[name])

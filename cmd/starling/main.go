@@ -136,7 +136,7 @@ func unknownCommand(c *cli.Context, name string) error {
 			}
 		}
 	}
-	return usagef("unknown command %q%s (starling --help lists them)", name, didYouMean(name, names))
+	return usagef("unknown command %q%s (starling --help lists them)", name, didYouMean("", name, names))
 }
 
 // usageError turns the command line library's complaint into ours.
@@ -151,7 +151,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 				}
 			}
 		}
-		return usagef("unknown flag %s%s (%s --help lists them)", dashed(name), didYouMean("--"+name, names), c.Command.HelpName)
+		return usagef("unknown flag %s%s (%s --help lists them)", dashed(name), didYouMean("--", "--"+name, names), c.Command.HelpName)
 	}
 	if name, ok := strings.CutPrefix(msg, "flag needs an argument: -"); ok {
 		return usagef("%s: the value is missing", dashed(strings.TrimLeft(name, "-")))

@@ -68,6 +68,7 @@ func TestCommandLineErrors(t *testing.T) {
 		{"serve now", []string{`"now"`}},
 		{"serve --http none -- now", []string{`"now"`}},
 		{"serve --interval 30m --interval 20m", []string{"--interval", "2 times"}},
+		{"serve --config a --config b", []string{"--config", "2 times"}},
 		{"status --json=7", []string{"--json", `"7"`}},
 		{"status --admin none", []string{"--admin"}},
 		{"status --admin here", []string{"--admin", `"here"`}},
@@ -120,7 +121,7 @@ func TestHelp(t *testing.T) {
 				t.Errorf("no example:\n%s", long.stdout)
 			}
 			for line := range strings.Lines(long.stdout) {
-				if len(line) > helpWidth+1 && !strings.HasPrefix(line, "   starling ") {
+				if len(line) > helpWidth+1 {
 					t.Errorf("%d columns: %s", len(line)-1, line)
 				}
 			}

@@ -48,7 +48,7 @@ func TestDidYouMean(t *testing.T) {
 		if want != "" {
 			want = "; did you mean " + want + "?"
 		}
-		if got := didYouMean(word, slices.Values(known)); got != want {
+		if got := didYouMean("", word, slices.Values(known)); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
 	}

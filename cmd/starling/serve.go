@@ -6,7 +6,14 @@ import (
 
 // serveCommand returns `starling serve`: one tracker.
 func serveCommand() *cli.Command {
-	file := &cli.StringFlag{Name: "config", Usage: "Settings in a TOML `FILE`: peer-timeout = \"45m\", http = [\":6969\", \":80\"]."}
+	file := &optionFlag{
+		GenericFlag: &cli.GenericFlag{
+			Name:  "config",
+			Usage: `Settings in a TOML file: peer-timeout = "45m", http = [":6969", ":80"].`,
+			Value: new(recorder),
+		},
+		placeholder: "FILE",
+	}
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "run one tracker",
@@ -30,7 +37,11 @@ source replaces that of a weaker one. D is a duration: 250ms, 90s, 15m, 1h30m.`,
 		Action: func(c *cli.Context) error {
 			sources := []source{fromFlags(c)}
 			if c.IsSet(file.Name) {
-				s, err := readFile(c.String(file.Name), options(new(config)))
+				files := *file.Value.(*recorder)
+				if len(files) > 1 {
+					return usagef("--config: given %d times, takes one file", len(files))
+				}
+				s, err := readFile(files[0], options(new(config)))
 				if err != nil {
 					return usagef("config file: %w", err)
 				}

@@ -6,9 +6,10 @@ import (
 )
 
 // didYouMean returns "; did you mean X?" for the known word nearest to a
-// mistyped one, or nothing when none is near: more than a letter in four is different.
-func didYouMean(word string, known iter.Seq[string]) string {
-	best, nearest := "", 2+len(word)/4
+// mistyped one, or nothing when none is near: more than a letter in four is different,
+// not counting the prefix that all of them have.
+func didYouMean(prefix, word string, known iter.Seq[string]) string {
+	best, nearest := "", 2+(len(word)-len(prefix))/4
 	for _, k := range slices.Sorted(known) {
 		if d := editDistance(word, k); d < nearest {
 			best, nearest = k, d
