@@ -26,9 +26,10 @@ func announceCommand() *cli.Command {
 		Description: `Announces one peer as a client does. The peer stays in the tracker's swarm until
 it stops or is forgotten.
 
-   starling announce udp://127.0.0.1:6969 --info-hash 0123456789abcdef0123456789abcdef01234567
-   starling announce http://127.0.0.1:6969/announce --info-hash ... --event stopped
-   starling announce http://127.0.0.1:6969/announce --info-hash ... --json | jq .peers`,
+   H=0123456789abcdef0123456789abcdef01234567
+   starling announce udp://127.0.0.1:6969 --info-hash $H
+   starling announce udp://127.0.0.1:6969 --info-hash $H --event stopped
+   starling announce http://127.0.0.1:6969/announce --info-hash $H --json`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "info-hash", Usage: "The torrent, `H`: 40 hexadecimal digits, or the 64 of a version 2 torrent. Required."},
 			&cli.StringFlag{Name: "event", Usage: "The `EVENT`: started, completed, stopped or paused.", DefaultText: "none, a regular announce"},

@@ -28,16 +28,18 @@ func clusterCommand() *cli.Command {
 They tell each other over multicast what they hear, as they would on a network.
 
    starling cluster
-   starling announce http://127.0.0.1:6969/announce --info-hash ` + exampleHash + `
-   starling announce udp://127.0.0.1:6971/announce --info-hash ` + exampleHash + ` --port 6882`,
+   starling cluster -n 5
+   starling status --admin 127.0.0.1:6972
+
+It prints commands to try.`,
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "n", Value: 3, Usage: "`N`, how many trackers."},
+			&cli.IntFlag{Name: "n", Value: 3, Usage: "Run `N` trackers."},
 			&cli.IntFlag{Name: "port", Value: 6969,
-				Usage: "The first `PORT`; each tracker takes two, one for announces and one for its status."},
+				Usage: "Begin at `PORT`; each tracker takes two, one for announces and one for its status."},
 			&cli.StringFlag{Name: "livesync-group", Value: wire.Group.String(),
-				Usage: "Group and port `ADDR` on which they meet. Two clusters on one machine need two."},
+				Usage: "The group and port on which they meet, `ADDR`. Two clusters on one machine need two."},
 			&cli.StringFlag{Name: "log-level", Value: zerolog.WarnLevel.String(),
-				Usage: "Which messages are written, from `LEVEL` on: " + orList(logLevels) + "."},
+				Usage: "Write messages from `LEVEL` on: " + orList(logLevels) + "."},
 		},
 		Action: func(c *cli.Context) error {
 			n, port := c.Int("n"), c.Int("port")
@@ -68,6 +70,7 @@ func newCluster(c *cli.Context, n, port int) ([]*node, error) {
 			"livesync-interface": {"the loopback interface", []string{"lo"}},
 			"livesync-node":      {"the loopback network", []string{"127.0.0.0/8"}},
 			"livesync-group":     {"--livesync-group", []string{c.String("livesync-group")}},
+			"first-beacon-delay": {"the first beacon", []string{"1s"}}, // who looks at them wants to see all of them
 			"log-level":          {"--log-level", []string{c.String("log-level")}},
 		}))
 		var nd *node

@@ -74,6 +74,11 @@ func TestCluster(t *testing.T) {
 			}
 		}
 	}
+	for began := time.Now(); len(nodeStatusOf(t, addr(5)).Nodes) < 2; {
+		if time.Since(began) > patience {
+			t.Fatal("the third tracker does not see both others, who have nothing to tell yet")
+		}
+	}
 	announce(t, "http", addr(0), 6881)
 	began := time.Now()
 	for _, i := range []int{3, 5} {

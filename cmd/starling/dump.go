@@ -22,9 +22,9 @@ func dumpCommand() *cli.Command {
 sender, tracker id, kind, content. Ends on Ctrl-C.
 
    starling dump
-   starling dump --livesync-interface eth0 | grep 0123456789abcdef0123456789abcdef01234567
-   starling dump --livesync-interface lo               the nodes of starling cluster
-   starling dump --livesync-group 224.0.23.5:9696      what real opentrackers say
+   starling dump --livesync-interface lo            nodes of starling cluster
+   starling dump --livesync-group 224.0.23.5:9696   what real opentrackers say
+   starling dump --livesync-interface eth0 | grep 192.0.2.1:6881
    starling dump --json | jq 'select(.kind == "beacon")'`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "livesync-interface", Value: "auto", Usage: "The interface to listen on: `NAME, IP or auto`, which chooses as serve does."},

@@ -21,7 +21,7 @@ with 1 when an answer was wrong or none was right. For trackers of your own
 only: the URL must name host and port, and redirects are not followed.
 
    starling load udp://127.0.0.1:6969
-   starling load http://127.0.0.1:6969 --duration 1m --torrents 100000 --peers 1000000`,
+   starling load http://127.0.0.1:6969 --duration 1m --torrents 10 --peers 50000`,
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "duration", Value: load.DefaultDuration, Usage: "Announce for `D`."},
 			&cli.IntFlag{Name: "torrents", Value: load.DefaultTorrents, Usage: "Spread the peers over `N` torrents."},
