@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"starling/tracker/sibling"
 )
 
 // Bounds of the admin address. A profile takes as long as it is asked to, so an answer may.
@@ -75,6 +77,9 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	mux.HandleFunc("GET /metrics", n.serveMetrics)
 	mux.HandleFunc("GET /api/v1/status", n.serveStatus)
+	mux.HandleFunc("GET /api/v1/limit", n.serveLimit)
+	mux.HandleFunc("PUT /api/v1/limit", n.changing(n.putLimit))
+	mux.HandleFunc("DELETE /api/v1/limit", n.changing(n.deleteLimit))
 	mux.HandleFunc("GET /api/v1/director", n.serveDirectors)
 	mux.HandleFunc("GET /api/v1/director/{$}", n.serveDirectors)
 	mux.HandleFunc("GET /api/v1/director/{name}", n.serveDirector)
@@ -126,11 +131,15 @@ func hostAllowed(host string) bool {
 	return err == nil
 }
 
-// serveHealth says whether this node should be sent requests: not while it drains.
+// serveHealth says whether this node should be sent requests: not while it drains. A header tells its siblings when it
+// has no tokens for the clients of others.
 func (n *node) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	if n.phase.Load() == phaseDraining {
 		serveWord(w, http.StatusServiceUnavailable, phaseNames[phaseDraining])
 		return
+	}
+	if !n.steering.hasRoom(time.Now()) {
+		w.Header().Set(sibling.RoomHeader, sibling.NoRoom)
 	}
 	serveWord(w, http.StatusOK, "ok")
 }

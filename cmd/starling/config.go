@@ -9,6 +9,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/tracker/pacer"
+	"starling/tracker/sibling"
 	"starling/wire"
 )
 
@@ -19,6 +21,16 @@ type config struct {
 
 	interval, minInterval, peerTimeout time.Duration
 	numWant, maxNumWant                int
+
+	rate, uplink, livesyncRate int64 // bytes a second; 0: unlimited
+	announceRate               int64 // announces a second; 0: unlimited
+	sharing                    pacer.Sharing
+	role                       pacer.Role
+	oneRoot                    bool
+	classes                    classTables
+	siblings                   []sibling.Sibling
+	siblingHealth              pacer.HealthMode
+	redirect                   bool
 
 	iface        string // a name, an address, auto or none
 	group        netip.AddrPort
@@ -35,7 +47,7 @@ type config struct {
 	logLevel  zerolog.Level
 	logFormat string
 
-	given map[string]string // option name to the place that set it
+	given map[string]setting // what was said of an option, by name; none: its default holds
 }
 
 // setting is what one source says about an option: the values as they were
@@ -52,14 +64,14 @@ type source func(o *option) (setting, bool)
 // over the later ones, and the option's default over none. A list is replaced as a whole, never merged.
 // The error names the flag, variable or key at fault.
 func resolve(sources ...source) (*config, error) {
-	c := &config{given: make(map[string]string)}
+	c := &config{given: make(map[string]setting)}
 	opts := options(c)
 	for i := range opts {
 		o := &opts[i]
 		s, found := setting{}, false
 		for _, from := range sources {
 			if s, found = from(o); found {
-				c.given[o.name] = s.where
+				c.given[o.name] = s
 				break
 			}
 		}
@@ -74,6 +86,23 @@ func resolve(sources ...source) (*config, error) {
 		}
 	}
 	return c, c.check()
+}
+
+// readConfig makes a config of the flags and the file at path, if there is one, as resolve does.
+func readConfig(flags source, path string) (*config, error) {
+	if path == "" {
+		return resolve(flags)
+	}
+	f, err := readFile(path, options(new(config)))
+	if err != nil {
+		return nil, fmt.Errorf("config file: %w", err)
+	}
+	c, err := resolve(flags, fromMap(f.settings))
+	if err != nil {
+		return nil, err
+	}
+	c.classes = f.classes
+	return c, c.checkPacing()
 }
 
 // apply checks and stores the values of a setting.
@@ -112,13 +141,42 @@ func (c *config) check() error {
 		}
 		c.numWant = c.maxNumWant
 	}
-	return nil
+	return c.checkPacing()
 }
+
+// checkPacing refuses what would have no effect: an operator who asks for it believes that it has.
+func (c *config) checkPacing() error {
+	bytes := c.rate > 0 || c.uplink > 0
+	_, sharing := c.given["rate-sharing"]
+	_, health := c.given["sibling-health"]
+	switch {
+	case sharing && !bytes:
+		return fmt.Errorf("%s: there is nothing to share without rate or uplink", c.where("rate-sharing"))
+	case c.oneRoot && !bytes:
+		return fmt.Errorf("%s: there is nothing to put under one root without rate or uplink", c.where("one-root"))
+	case c.oneRoot && c.livesyncRate > 0:
+		return fmt.Errorf("%s: livesync-rate is a root of its own, give one of the two", c.where("one-root"))
+	case c.uplink > 0 && c.scrapeSync == livesync.Off:
+		return fmt.Errorf("%s: nodes that share it know of each other by their beacons, and scrape-sync is off", c.where("uplink"))
+	case c.redirect && len(c.siblings) == 0:
+		return fmt.Errorf("%s: there is nowhere to send clients without sibling", c.where("redirect"))
+	case c.redirect && !bytes && c.announceRate == 0:
+		return fmt.Errorf("%s: tokens never run out without rate, uplink or announce-rate", c.where("redirect"))
+	case health && len(c.siblings) == 0:
+		return fmt.Errorf("%s: there is nobody to probe without sibling", c.where("sibling-health"))
+	case len(c.classes.list) > 0 && !bytes && c.announceRate == 0:
+		return fmt.Errorf("%s: there is nothing to divide without rate, uplink or announce-rate", c.classes.where)
+	}
+	return c.classes.checkUnits(bytes, c.announceRate > 0)
+}
+
+// paced reports whether anything bounds what clients are answered.
+func (c *config) paced() bool { return c.rate > 0 || c.uplink > 0 || c.announceRate > 0 }
 
 // where names the place that set an option: --http, STARLING_HTTP, FILE: key http. It is the flag when nothing did.
 func (c *config) where(name string) string {
-	if place, ok := c.given[name]; ok {
-		return place
+	if s, ok := c.given[name]; ok {
+		return s.where
 	}
 	return "--" + name
 }

@@ -29,16 +29,12 @@ func resolved(t *testing.T, environ []string, file string, args ...string) *conf
 	var got *config
 	app := newApp(nil, environ, nil, nil)
 	app.Command("serve").Action = func(c *cli.Context) error {
-		sources := []source{fromFlags(c)}
+		path := ""
 		if file != "" {
-			s, err := readFile(writeConfig(t, file), options(new(config)))
-			if err != nil {
-				return err
-			}
-			sources = append(sources, s)
+			path = writeConfig(t, file)
 		}
 		var err error
-		got, err = resolve(sources...)
+		got, err = readConfig(fromFlags(c), path)
 		return err
 	}
 	if err := app.Run(append([]string{"starling", "serve"}, args...)); err != nil {
@@ -58,6 +54,16 @@ var samples = map[string][3]string{
 	"peer-timeout":       {"1m", "2m", "3m"},
 	"numwant":            {"1", "2", "3"},
 	"max-numwant":        {"101", "102", "103"},
+	"rate":               {"1MB/s", "2MB/s", "800KB/s"},
+	"rate-sharing":       {"fair", "ring", "fair"},
+	"announce-rate":      {"1000/s", "2000/s", "500/s"},
+	"uplink":             {"1MB/s", "2MB/s", "800KB/s"},
+	"role":               {"standby", "backup", "standby"},
+	"livesync-rate":      {"1MB/s", "2MB/s", "800KB/s"},
+	"one-root":           {"true", "true", "true"},
+	"sibling":            {"http://b:1=http://b:2", "http://c:1/announce=http://c:2/healthz", "https://d/x/announce=http://d:2"},
+	"sibling-health":     {"lazy", "opportunistic", "lazy"},
+	"redirect":           {"true", "true", "true"},
 	"livesync-interface": {"lo", "none", "127.0.0.1"},
 	"livesync-group":     {"224.0.23.5:9696", "239.1.2.3:4", "224.0.42.5:1"},
 	"livesync-node":      {"10.0.0.1", "10.0.0.0/24", "0.0.0.0/0"},
@@ -74,9 +80,16 @@ var samples = map[string][3]string{
 	"log-format":         {"json", "console", "json"},
 }
 
+// needs are the flags without which an option is refused, because it would have no effect.
+var needs = map[string][]string{
+	"rate-sharing":   {"--rate", "9MB/s"},
+	"one-root":       {"--rate", "9MB/s"},
+	"sibling-health": {"--sibling", "http://b:1=http://b:2"},
+	"redirect":       {"--rate", "9MB/s", "--sibling", "http://b:1=http://b:2"},
+}
+
 // TestPrecedence: for every option, flag beats environment beats file beats default.
 func TestPrecedence(t *testing.T) {
-	defaults := resolved(t, nil, "")
 	opts := options(new(config))
 	for i := range opts {
 		o := &opts[i]
@@ -87,23 +100,38 @@ func TestPrecedence(t *testing.T) {
 			}
 			env := []string{envName(o.name) + "=" + v[1]}
 			file := fmt.Sprintf("%s = %q\n", o.name, v[2])
-			if o.list {
+			switch {
+			case o.list:
 				file = fmt.Sprintf("%s = [%q]\n", o.name, v[2])
+			case o.boolean:
+				file = fmt.Sprintf("%s = %s\n", o.name, v[2])
 			}
+			resolved := func(environ []string, file string, args ...string) *config {
+				return resolved(t, environ, file, append(args, needs[o.name]...)...)
+			}
+			defaults := resolved(nil, "")
 			only := [3]*config{
-				resolved(t, nil, "", "--"+o.name, v[0]),
-				resolved(t, env, ""),
-				resolved(t, nil, file),
+				resolved(nil, "", "--"+o.name+"="+v[0]),
+				resolved(env, ""),
+				resolved(nil, file),
 			}
 			for j, c := range only {
 				if sameSettings(c, defaults) {
 					t.Errorf("source %d changes nothing", j)
 				}
 			}
-			if !sameSettings(resolved(t, env, file, "--"+o.name, v[0]), only[0]) {
+			if o.boolean { // there are two values only
+				off := envName(o.name) + "=false"
+				if !sameSettings(resolved(env, file, "--"+o.name+"=false"), defaults) || !sameSettings(resolved([]string{off}, file), defaults) ||
+					!sameSettings(resolved([]string{off}, "", "--"+o.name), only[0]) {
+					t.Error("off does not win, or the flag alone is not on")
+				}
+				return
+			}
+			if !sameSettings(resolved(env, file, "--"+o.name, v[0]), only[0]) {
 				t.Error("the flag does not win")
 			}
-			if !sameSettings(resolved(t, env, file), only[1]) {
+			if !sameSettings(resolved(env, file), only[1]) {
 				t.Error("the environment does not beat the file")
 			}
 		})
@@ -167,7 +195,7 @@ func TestEnvironment(t *testing.T) {
 		"STARLING_INTERVALL=30m": {"STARLING_INTERVALL", "did you mean STARLING_INTERVAL?"},
 		"STARLING_INTERVAL=":     {"STARLING_INTERVAL", "empty"},
 		"STARLING_=1":            {"STARLING_"},
-		"STARLING_RATE=1MB/s":    {"STARLING_RATE"},
+		"STARLING_HTTPS=:443":    {"STARLING_HTTPS"},
 	} {
 		invoke(t, []string{env}, silent()...).wantUsageError(t, words...)
 		invoke(t, []string{env}, "status").wantUsageError(t, words...)
@@ -219,7 +247,10 @@ func TestBadFile(t *testing.T) {
 	for text, words := range map[string][]string{
 		`intervall = "30m"`:             {"unknown key intervall", "did you mean interval?"},
 		`config = "other.toml"`:         {"unknown key config"},
-		`rate = "1MB/s"`:                {"unknown key rate"},
+		`https = [":443"]`:              {"unknown key https"},
+		`redirect = "yes"`:              {"key redirect", "yes"},
+		`one-root = 1`:                  {"key one-root", "one-root = true"},
+		`rate = 1000000`:                {"key rate", `rate = "RATE"`},
 		"interval = \"30m\"\nfoo.bar=1": {"unknown key foo"},
 		"[interval]\nx = 1":             {"key interval", `interval = "30m"`},
 		`interval = 30`:                 {"key interval", `interval = "30m"`},
@@ -254,12 +285,13 @@ func TestBadFile(t *testing.T) {
 func FuzzReadFile(f *testing.F) {
 	f.Add("interval = \"30m\"\nhttp = [\":6969\"]")
 	f.Add("numwant = 1\n[a.b]\nc = [[1, 2], {d = 1979-05-27}]")
+	f.Add("announce-rate = \"9/s\"\nredirect = true\n[[class]]\nname = \"a\"\nrate = \"9%\"\nmatch = [{event = [\"started\"]}]")
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := parseFile("FILE", text, options(new(config)))
+		f, err := parseFile("FILE", text, options(new(config)))
 		if err != nil {
 			return
 		}
-		if c, err := resolve(s); err == nil && c.check() != nil {
+		if c, err := resolve(fromMap(f.settings)); err == nil && c.check() != nil {
 			t.Error("checked settings do not check")
 		}
 	})

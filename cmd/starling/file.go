@@ -14,11 +14,17 @@ import (
 // maxConfigFile bounds the configuration file; a mistaken path may lead to a device without end.
 const maxConfigFile = 1 << 20
 
+// configFile is what a configuration file says.
+type configFile struct {
+	settings map[string]setting // by option name
+	classes  classTables
+}
+
 // readFile reads the configuration file: a flat TOML table whose keys are the
-// names of the options. It is strict, since a setting that silently does not
+// names of the options, and the tables of classes. It is strict, since a setting that silently does not
 // take hold is the worst kind: an unknown key, an empty value or a value of another
 // type is an error that names it.
-func readFile(path string, opts []option) (source, error) {
+func readFile(path string, opts []option) (*configFile, error) {
 	text, err := readBounded(path)
 	if err != nil {
 		return nil, err
@@ -27,7 +33,7 @@ func readFile(path string, opts []option) (source, error) {
 }
 
 // parseFile reads the text of the file; path is for its errors.
-func parseFile(path, text string, opts []option) (source, error) {
+func parseFile(path, text string, opts []option) (*configFile, error) {
 	var table map[string]any
 	meta, err := toml.Decode(text, &table)
 	if pe := (toml.ParseError{}); errors.As(err, &pe) {
@@ -40,9 +46,12 @@ func parseFile(path, text string, opts []option) (source, error) {
 	for i := range opts {
 		byName[opts[i].name] = &opts[i]
 	}
-	settings := make(map[string]setting)
+	f := &configFile{settings: make(map[string]setting)}
 	for _, key := range meta.Keys() {
 		name := key[0]
+		if name == classKey {
+			continue
+		}
 		o, ok := byName[name]
 		if !ok {
 			return nil, fmt.Errorf("%s: unknown key %s%s", path, name, didYouMean("", name, maps.Keys(byName)))
@@ -52,9 +61,14 @@ func parseFile(path, text string, opts []option) (source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", where, err)
 		}
-		settings[name] = setting{where, values}
+		f.settings[name] = setting{where, values}
 	}
-	return fromMap(settings), nil
+	if tables, ok := table[classKey]; ok {
+		if f.classes, err = parseClasses(path, tables); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
 }
 
 // readBounded reads a file of at most maxConfigFile bytes.
@@ -81,6 +95,10 @@ func (o *option) fromTOML(v any) ([]string, error) {
 		if !o.list {
 			return []string{v}, nil
 		}
+	case bool:
+		if o.boolean {
+			return []string{strconv.FormatBool(v)}, nil
+		}
 	case int64:
 		if o.number {
 			return []string{strconv.FormatInt(v, 10)}, nil
@@ -93,6 +111,8 @@ func (o *option) fromTOML(v any) ([]string, error) {
 	switch {
 	case o.list:
 		return nil, fmt.Errorf("want an array of strings, such as %s = [%q]", o.name, o.example())
+	case o.boolean:
+		return nil, fmt.Errorf("want true or false, such as %s = true", o.name)
 	case o.number:
 		return nil, fmt.Errorf("want a number, such as %s = %s", o.name, o.example())
 	}

@@ -60,6 +60,8 @@ func (n *node) metrics(now time.Time) []byte {
 	e.servers(n.http.Counts(), n.udp.Counts())
 	e.livesync(s)
 	e.nodes(s.Nodes, now)
+	pacing := n.pacingStatus(now)
+	e.pacing(&pacing)
 	e.directors(n.directorStatuses())
 	return []byte(e.b.String())
 }

@@ -25,6 +25,8 @@ import (
 //	                             ^------Apply----------'  <-----
 //	operator -> admin, which looks at all of them
 //
+//	steering --> how much http and udp may answer, and who else can
+//
 // newNode binds every socket, so that what cannot work is known before
 // anything is served; run serves until its context ends.
 type node struct {
@@ -37,6 +39,9 @@ type node struct {
 	udp      *tracker.UDP
 	livesync *livesync.Node
 	onDemand *ondemand.Registry // nil: there is no state directory to keep them in
+	steering *steering
+	lanes    *laneBudget // nil: livesync has no rate of its own
+	classes  classTables // in force; what reads the configuration again has them to itself
 
 	iface         string // on which live sync meets the other nodes; empty: it is off
 	httpListeners []net.Listener
@@ -66,7 +71,13 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
 	}
-	n := &node{cfg: cfg, log: log, started: time.Now()}
+	n := &node{cfg: cfg, log: log, started: time.Now(), classes: cfg.classes}
+	if n.steering, err = newSteering(cfg, log, n.started); err != nil {
+		return nil, err
+	}
+	if n.lanes, err = newLaneBudget(cfg, n.started); err != nil {
+		return nil, err
+	}
 	err = n.listen()
 	if err == nil {
 		err = n.joinGroup(iface)
@@ -77,6 +88,9 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	}
 	if warning != "" {
 		log.Warn().Msg(warning)
+	}
+	if cfg.uplink > 0 && iface == "" {
+		log.Warn().Msg("live sync is off, so that this node hears nobody to share the uplink with and takes all of it")
 	}
 	if cfg.peerTimeout < cfg.interval {
 		log.Warn().Str("peer_timeout", short(cfg.peerTimeout)).Str("interval", short(cfg.interval)).
@@ -179,13 +193,13 @@ func (n *node) assemble(who *identity, iface string) error {
 	n.tracker = tracker.New(n.storeConfig(func(r wire.Record) { n.livesync.Offer(r) }), n.started)
 	sync := n.syncConfig(n.tracker)
 	sync.ID, sync.FixedID, sync.SaveID = who.id, who.fixed, who.save
-	sync.Listen = n.rejoin
+	sync.Listen, sync.Appeared = n.rejoin, n.steering.nodeAppeared
 	n.livesync = livesync.New(sync)
 	if err := n.openDirectors(); err != nil {
 		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
 	}
-	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route()})
-	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies})
+	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: n.steering.pacing})
+	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: n.steering.pacing})
 	return nil
 }
 
@@ -210,7 +224,8 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 		Flush: cfg.flush, Dialect: cfg.dialect, ScrapeSync: cfg.scrapeSync,
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
 		Apply: t.Apply, Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
-		Log: n.log,
+		Budget: n.syncBudget(),
+		Log:    n.log,
 	}
 }
 
@@ -228,6 +243,13 @@ func (n *node) run(ctx context.Context) error {
 	for _, conn := range n.udpConns {
 		servers.start("udp", func(ctx context.Context) error { return n.udp.Serve(ctx, conn) })
 	}
+	if n.steering.pacing != nil { // it ends with the servers: what waits in its queues is answered then
+		servers.start("pacing", n.steering.pacing.Run)
+	}
+	rest.start("steering", func(ctx context.Context) error {
+		return n.steering.run(ctx, func() []livesync.NodeStatus { return n.livesync.Status().Nodes })
+	})
+	rest.start("siblings", n.steering.siblings.Run)
 	rest.start("expiry", n.tracker.Run)
 	rest.start("livesync", n.livesync.Run)
 	if n.onDemand != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"starling/livesync"
+	"starling/tracker/pacer"
 	"starling/wire"
 )
 
@@ -20,6 +21,7 @@ type option struct {
 	value   string             // what a value looks like, as --help shows it
 	list    bool               // may be given more than once; an array in the file
 	number  bool               // may stand in the file as a bare number
+	boolean bool               // on or off: the flag alone turns it on, the file has true or false
 	def     string             // taken when nothing sets the option, as an operator would write it; may be empty
 	defText string             // what happens without a value, where def cannot say it
 	group   string             // the heading in --help
@@ -32,6 +34,7 @@ type option struct {
 const (
 	groupListen   = "Where it listens"
 	groupClients  = "What clients are told"
+	groupPacing   = "Pacing: what this node may send and serve"
 	groupLivesync = "Live sync: telling the other nodes"
 	groupScrape   = "Scrape sync: downloaded counts for nodes that come later"
 	groupNode     = "This node"
@@ -39,7 +42,7 @@ const (
 
 // options returns every setting of serve, bound to c.
 func options(c *config) []option {
-	return slices.Concat(listenOptions(c), clientOptions(c), livesyncOptions(c), scrapeSyncOptions(c), nodeOptions(c))
+	return slices.Concat(listenOptions(c), clientOptions(c), pacingOptions(c), siblingOptions(c), livesyncOptions(c), scrapeSyncOptions(c), nodeOptions(c))
 }
 
 func listenOptions(c *config) []option {
@@ -67,6 +70,36 @@ func clientOptions(c *config) []option {
 			usage: "Peers in an answer when the client does not say.", set: setNumber(&c.numWant, 1, maxPeers)},
 		{name: "max-numwant", value: "N", number: true, def: "200", group: groupClients,
 			usage: "Peers in an answer at most. When only this is given and is below --numwant, --numwant follows it.", set: setNumber(&c.maxNumWant, 1, maxPeers)},
+	}
+}
+
+func pacingOptions(c *config) []option {
+	return []option{
+		{name: "rate", value: "RATE", defText: "none, and nothing is paced", group: groupPacing,
+			usage: "Bytes a second of answers, such as 10MB/s, from one token bucket for all connections.", set: setRate(&c.rate, pacer.Bytes)},
+		{name: "rate-sharing", value: "fair, ring or auto", def: "auto", group: groupPacing, choices: sharings,
+			usage: "How connections share the rate: `fair` gives each as much, `ring` gives whole packets in turns, `auto` is fair while a share is worth a packet.", set: setParsed(&c.sharing, pacer.ParseSharing)},
+		{name: "announce-rate", value: "RATE", defText: "none", group: groupPacing,
+			usage: "Announces a second that this node can serve, such as 2000/s: paces them and books when clients come back.", set: setRate(&c.announceRate, pacer.Requests)},
+		{name: "uplink", value: "RATE", defText: "none", group: groupPacing,
+			usage: "Bytes a second that all nodes may send together: this node takes its share of them, as nodes come and go.", set: setRate(&c.uplink, pacer.Bytes)},
+		{name: "role", value: "active, standby or backup", def: "active", group: groupPacing, choices: roles,
+			usage: "The part of this node: `standby` leaves the uplink to active nodes, `backup` to both.", set: setParsed(&c.role, pacer.ParseRole)},
+		{name: "livesync-rate", value: "RATE", defText: "none", group: groupPacing,
+			usage: "Bytes a second of livesync packets. Records that cannot leave wait, and the oldest are discarded when too many do.", set: setRate(&c.livesyncRate, pacer.Bytes)},
+		{name: "one-root", boolean: true, defText: "off", group: groupPacing,
+			usage: "Livesync packets count against --rate and --uplink too: a fifth is theirs, and either side lends what it does not use.", set: setSwitch(&c.oneRoot)},
+	}
+}
+
+func siblingOptions(c *config) []option {
+	return []option{
+		{name: "sibling", value: "URL=HEALTHZ-URL", list: true, defText: "none", group: groupPacing,
+			usage: "Another tracker: where its clients announce over HTTP, and the URL that answers 200 while it is up.", set: setSibling(&c.siblings)},
+		{name: "sibling-health", value: "lazy, opportunistic or paranoid", def: "paranoid", group: groupPacing, choices: healthModes,
+			usage: "Which siblings are probed: `lazy` those whose livesync packets ceased, `opportunistic` those not heard for a beacon interval, `paranoid` all. Only probes tell whether one has room.", set: setParsed(&c.siblingHealth, pacer.ParseHealthMode)},
+		{name: "redirect", boolean: true, defText: "off", group: groupPacing,
+			usage: "HTTP clients for whom there are no tokens are sent to a sibling that is up and has room, once.", set: setSwitch(&c.redirect)},
 	}
 }
 
@@ -139,13 +172,19 @@ func (o *option) defaultText() string {
 
 // recorder takes the values of one flag as they were written. They are checked
 // later, together with those of the environment and the file.
-type recorder []string
+type recorder struct {
+	values  []string
+	boolean bool
+}
 
 // Set implements flag.Value.
-func (r *recorder) Set(s string) error { *r = append(*r, s); return nil }
+func (r *recorder) Set(s string) error { r.values = append(r.values, s); return nil }
 
 // String implements flag.Value.
-func (r *recorder) String() string { return strings.Join(*r, ",") }
+func (r *recorder) String() string { return strings.Join(r.values, ",") }
+
+// IsBoolFlag lets the flag package take the flag without a value for true.
+func (r *recorder) IsBoolFlag() bool { return r.boolean }
 
 // optionFlag is an option as a flag of the command line library. It takes any
 // value, as often as it is given, and records it.
@@ -158,8 +197,11 @@ type optionFlag struct {
 
 // String returns the flag's entry in --help.
 func (f *optionFlag) String() string {
-	return helpEntry("--"+f.Name+" "+f.placeholder, f.Usage, f.DefaultText)
+	return helpEntry(strings.TrimSpace("--"+f.Name+" "+f.placeholder), f.Usage, f.DefaultText)
 }
+
+// TakesValue implements cli.DocGenerationFlag.
+func (f *optionFlag) TakesValue() bool { return f.placeholder != "" }
 
 // flags returns the options as flags.
 func flags(opts []option) []cli.Flag {
@@ -172,7 +214,7 @@ func flags(opts []option) []cli.Flag {
 				Category:    o.group,
 				Usage:       o.text(),
 				DefaultText: o.defaultText(),
-				Value:       new(recorder),
+				Value:       &recorder{boolean: o.boolean},
 			},
 			placeholder: o.value,
 			choices:     o.choices,
@@ -190,6 +232,6 @@ func fromFlags(c *cli.Context) source {
 		if !ok || !c.IsSet(o.name) {
 			return setting{}, false
 		}
-		return setting{f.where, splitList(o, *f.Value.(*recorder))}, true
+		return setting{f.where, splitList(o, f.Value.(*recorder).values)}, true
 	}
 }

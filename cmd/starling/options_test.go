@@ -8,6 +8,7 @@ import (
 // serveFlags are the flags that scripts rely on; --config is the one flag that is no option.
 const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
+	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
 	numwant max-numwant state-dir trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
@@ -22,7 +23,7 @@ func TestOptionsAreThePromisedOnes(t *testing.T) {
 			t.Errorf("--%s is not promised, or there twice", o.name)
 		}
 		delete(promised, o.name)
-		if o.set == nil || o.usage == "" || o.value == "" || o.group == "" || o.defaultText() == "" {
+		if o.set == nil || o.usage == "" || (o.value == "") != o.boolean || o.group == "" || o.defaultText() == "" {
 			t.Errorf("--%s: incomplete: %+v", o.name, o)
 		}
 		if !strings.HasSuffix(o.usage, ".") {
@@ -41,12 +42,21 @@ func TestBadValues(t *testing.T) {
 	network := []string{"10", "10.0.0.0/33", "10.0.0.0/24/2", "eth0", "::ffff:10.0.0.0/104", "fe80::1%lo"}
 	duration := []string{"5", "5x", "-5s", "1000000h", "ten minutes"}
 	number := []string{"0", "-1", "1001", "many", "1.5", "1e2", "99999999999999999999"}
+	rate := []string{"0MB/s", "-1MB/s", "0B/s", "0.4B/s", "10MB", "10mb/s", "200/s", "MB/s", "1e3KB/s", "NaNMB/s", "99999999999999GB/s"}
 	bad := map[string][]string{
 		"http": address, "udp": address, "admin": address,
 		"trusted-proxy": network, "livesync-node": append([]string{"fd00::/8", "::1"}, network...),
 		"interval": duration, "min-interval": duration, "peer-timeout": duration, "livesync-flush": duration,
 		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration,
 		"numwant": number, "max-numwant": number,
+		"rate": rate, "uplink": rate, "livesync-rate": rate,
+		"announce-rate":      {"0/s", "-1/s", "2000", "2000/m", "1MB/s", "many/s", "1e3/s", "0.4/s", "/s"},
+		"rate-sharing":       {"equal", "Fair"},
+		"role":               {"spare", "Active"},
+		"one-root":           {"yes", "1", "True"},
+		"redirect":           {"yes", "0"},
+		"sibling":            {"http://b:1", "b:1=http://b:2", "udp://b:1=http://b:2", "http://b:1/x=http://b:2", "http://b:1=b:2", "http://b:1=", "http://=http://b"},
+		"sibling-health":     {"sane", "Lazy"},
 		"livesync-interface": {"no-such-interface0"},
 		"livesync-group":     {"224.0.42.5", "224.0.42.5:0", "10.0.0.1:9696", "[ff02::1]:9696", "9696", "224.0.42.5:9696:1"},
 		"livesync-dialect":   {"old", "Seed"},

@@ -55,7 +55,7 @@ func markdownFlags() string {
 		if def == "" {
 			def = "`" + o.def + "`"
 		}
-		fmt.Fprintf(&b, "| `--%s %s`%s | %s | %s |\n", o.name, o.value, list, def, o.usage)
+		fmt.Fprintf(&b, "| `%s`%s | %s | %s |\n", strings.TrimSpace("--"+o.name+" "+o.value), list, def, o.usage)
 	}
 	return b.String()
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -35,19 +38,12 @@ A list may also be given with commas: --http :6969,:80. A list from a stronger
 source replaces that of a weaker one. D is a duration: 250ms, 90s, 15m, 1h30m.`,
 		Flags: append([]cli.Flag{file}, flags(options(new(config)))...),
 		Action: func(c *cli.Context) error {
-			sources := []source{fromFlags(c)}
-			if c.IsSet(file.Name) {
-				files := *file.Value.(*recorder)
-				if len(files) > 1 {
-					return usagef("--config: given %d times, takes one file", len(files))
-				}
-				s, err := readFile(files[0], options(new(config)))
-				if err != nil {
-					return usagef("config file: %w", err)
-				}
-				sources = append(sources, s)
+			path, err := onlyFile(file.Value.(*recorder).values)
+			if err != nil {
+				return usagef("%w", err)
 			}
-			cfg, err := resolve(sources...)
+			flags := fromFlags(c)
+			cfg, err := readConfig(flags, path)
 			if err != nil {
 				return usagef("%w", err)
 			}
@@ -55,7 +51,22 @@ source replaces that of a weaker one. D is a duration: 250ms, 90s, 15m, 1h30m.`,
 			if err != nil {
 				return usagef("%w", err)
 			}
+			stop := n.reloadOnHangup(func() (*config, error) { return readConfig(flags, path) })
+			defer stop()
 			return n.run(c.Context)
 		},
 	}
+}
+
+// onlyFile returns the one file that --config gives, empty when it is not given.
+func onlyFile(files []string) (string, error) {
+	switch {
+	case len(files) == 0:
+		return "", nil
+	case len(files) > 1:
+		return "", fmt.Errorf("--config: given %d times, takes one file", len(files))
+	case files[0] == "":
+		return "", errors.New("--config: the name of the config file is empty; leave the flag out for none")
+	}
+	return files[0], nil
 }

@@ -21,6 +21,7 @@ type status struct {
 	Livesync  livesyncStatus `json:"livesync"`
 	Nodes     []nodeStatus   `json:"nodes"`
 	Listen    listenStatus   `json:"listen"`
+	Pacing    pacingStatus   `json:"pacing"`
 
 	Directors []directorStatus `json:"directors"`
 }
@@ -116,6 +117,7 @@ func (n *node) status(now time.Time) status {
 		Livesync:  livesyncStatusOf(sync),
 		Nodes:     nodeStatusesOf(sync.Nodes, now),
 		Listen:    n.listenStatus(),
+		Pacing:    n.pacingStatus(now),
 		Directors: n.directorStatuses(),
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/tracker/pacer"
+	"starling/tracker/sibling"
 	"starling/wire"
 )
 
@@ -31,6 +33,9 @@ const (
 var (
 	dialects    = []string{livesync.Seed.String(), livesync.Modern.String(), livesync.Both.String()}
 	scrapeSyncs = []string{livesync.Auto.String(), livesync.On.String(), livesync.Off.String()}
+	sharings    = []string{pacer.Fair.String(), pacer.Ring.String(), pacer.Auto.String()}
+	roles       = []string{pacer.Active.String(), pacer.Standby.String(), pacer.Backup.String()}
+	healthModes = []string{pacer.Lazy.String(), pacer.Opportunistic.String(), pacer.Paranoid.String()}
 	logLevels   = []string{"debug", "info", "warn", "error"}
 	logFormats  = []string{"auto", "console", "json"}
 )
@@ -104,6 +109,51 @@ func setPercent(p *int, highest int) func(string) error {
 			return fmt.Errorf("%d%% is not between 0%% and %d%%", n, highest)
 		}
 		*p = n
+		return nil
+	}
+}
+
+// setRate takes a rate of bytes or of requests a second.
+func setRate(p *int64, unit pacer.Unit) func(string) error {
+	return func(s string) error {
+		rate, got, err := pacer.ParseRate(s)
+		switch {
+		case err != nil:
+			return err
+		case got != unit && unit == pacer.Bytes:
+			return fmt.Errorf("rate %q counts requests; it is bytes a second here, such as 800KB/s or 10MB/s", s)
+		case got != unit:
+			return fmt.Errorf("rate %q counts bytes; it is requests a second here, such as 2000/s", s)
+		}
+		*p = rate
+		return nil
+	}
+}
+
+// setSwitch takes true or false.
+func setSwitch(p *bool) func(string) error {
+	return func(s string) error {
+		if s != "true" && s != "false" {
+			return fmt.Errorf("%q is not true or false", s)
+		}
+		*p = s == "true"
+		return nil
+	}
+}
+
+// maxSiblings bounds how many trackers are probed.
+const maxSiblings = 64
+
+// setSibling adds another tracker.
+func setSibling(p *[]sibling.Sibling) func(string) error {
+	return func(s string) error {
+		b, err := sibling.Parse(s)
+		if err != nil {
+			return err
+		}
+		if *p = append(*p, b); len(*p) > maxSiblings {
+			return fmt.Errorf("%q is one more than %d, as many as are probed", s, maxSiblings)
+		}
 		return nil
 	}
 }

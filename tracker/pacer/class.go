@@ -150,14 +150,17 @@ func newShape(all []shape, c Class, shrink bool) (shape, error) {
 	if s.depth = parent.depth + 1; s.depth >= maxDepth {
 		return shape{}, fmt.Errorf("class %q: %d levels under the root, at most %d", c.Name, s.depth, maxDepth-1)
 	}
-	if s.rate = c.Rate.of(parent.rate); s.rate <= 0 {
+	if s.rate = c.Rate.of(parent.rate); shrink {
+		s.rate = max(s.rate, 1)
+	}
+	if s.rate <= 0 {
 		return shape{}, fmt.Errorf("class %q: a rate of %d a second: it must be above zero", c.Name, s.rate)
 	}
 	if s.ceil = s.rate; c.Ceil != (Amount{}) {
 		s.ceil = c.Ceil.of(parent.ceil)
 	}
 	if shrink {
-		s.ceil = min(s.ceil, parent.ceil)
+		s.ceil = min(max(s.ceil, 1), parent.ceil)
 		s.rate = min(s.rate, s.ceil)
 	}
 	if s.ceil < s.rate {

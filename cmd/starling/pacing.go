@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"starling/tracker/pacer"
+)
+
+// redraw is how often a terminal is drawn anew: the figures are of the last whole second.
+const redraw = time.Second
+
+// pacingCommand returns `starling pacing`: the classes and who has what of the rate now.
+func pacingCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "pacing",
+		Usage: "show the classes of a node and their present shares",
+		Description: `Draws the trees of classes of a running node: what each can count on, what it
+had in the last second, borrowed tokens included, and what became of the
+requests that had to wait. On a terminal it is drawn anew each second until
+Ctrl-C.
+
+   starling pacing
+   starling pacing --once --admin 127.0.0.1:6972
+   starling pacing --json | jq .trees
+
+In a bar the width is the rate of the root: # is in use of a class's own rate,
++ is in use beyond it, . is its own and not in use.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "admin", Value: "127.0.0.1:6970", Usage: "The admin `ADDR` of the node."},
+			&cli.BoolFlag{Name: "once", Usage: "Draw once, on a terminal too."},
+			&cli.BoolFlag{Name: "json", Usage: "Print the part of /api/v1/status that is about pacing, once."},
+		},
+		Action: func(c *cli.Context) error {
+			addr, err := adminAddress(c.String("admin"))
+			if err != nil {
+				return usagef("--admin: %w", err)
+			}
+			switch w := c.App.Writer; {
+			case c.Bool("json"):
+				s, err := fetchPacing(c.Context, addr)
+				if err != nil {
+					return err
+				}
+				return writeJSON(w, s.Pacing)
+			case c.Bool("once") || !isTerminal(w):
+				return drawOnce(c.Context, w, addr)
+			default:
+				return drawOn(c.Context, w, addr)
+			}
+		},
+	}
+}
+
+// fetchPacing asks a node for its status.
+func fetchPacing(ctx context.Context, addr string) (s status, err error) {
+	body, err := fetchStatus(ctx, addr)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", addr, err)
+	}
+	return s, nil
+}
+
+func drawOnce(ctx context.Context, w io.Writer, addr string) error {
+	s, err := fetchPacing(ctx, addr)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, s.drawPacing())
+	return err
+}
+
+// The sequences of a terminal: to its first line, and clear what stands below the cursor.
+const (
+	home       = "\x1b[H"
+	clearBelow = "\x1b[J"
+	clearLine  = "\x1b[K"
+)
+
+// drawOn draws on a terminal until ctx ends. A node that does not answer once may be back the next time; one that never did is an error.
+func drawOn(ctx context.Context, w io.Writer, addr string) error {
+	ticker := time.NewTicker(redraw)
+	defer ticker.Stop()
+	io.WriteString(w, home+clearBelow)
+	for drawn := false; ; {
+		s, err := fetchPacing(ctx, addr)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !drawn:
+			return err
+		case err != nil:
+			fmt.Fprintf(w, "\n%s%s\n", err, clearLine)
+		default:
+			drawn = true
+			io.WriteString(w, home+strings.ReplaceAll(s.drawPacing(), "\n", clearLine+"\n")+clearBelow)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// drawPacing returns the picture of this moment, for people.
+func (s *status) drawPacing() string {
+	var b strings.Builder
+	p := &s.Pacing
+	fmt.Fprintf(&b, "Node %s, %s\n\n", s.TrackerID, p.Role)
+	rows := [][]string{{"   rate", p.rateLine()}}
+	if u := p.Uplink; u != nil {
+		rows = append(rows, []string{"   uplink", u.line()})
+	}
+	if p.Sharing != "" {
+		rows = append(rows, []string{"   sharing", fmt.Sprintf("%s, %s connections wait", p.Sharing, count(uint64(p.Waiting)))})
+	}
+	if n := len(p.Seconds); n > 0 {
+		rows = append(rows, []string{"   requests", fmt.Sprintf("%d/s, at most %d/s in the last minute  %s", p.Seconds[n-1], slices.Max(p.Seconds), sparkline(p.Seconds))})
+	}
+	if c := p.Calendar; c != nil {
+		rows = append(rows, []string{"   calendar", fmt.Sprintf("%d of %d booked where clients of now come back", c.Booked, c.Room)})
+	}
+	if len(p.Steps) > 0 {
+		rows = append(rows, []string{"   answers", p.answersLine()})
+	}
+	writeTable(&b, nil, rows)
+	for i := range p.Trees {
+		b.WriteByte('\n')
+		p.Trees[i].draw(&b)
+	}
+	if len(p.Trees) == 0 {
+		b.WriteString("\nNothing is paced: there is no rate, uplink, announce-rate or livesync-rate.\n")
+	}
+	if len(p.Siblings) > 0 {
+		b.WriteByte('\n')
+		drawSiblings(&b, p.Siblings)
+	}
+	return b.String()
+}
+
+func (p *pacingStatus) rateLine() string {
+	line := "unlimited"
+	if p.Rate > 0 {
+		line = bytesRate(p.Rate) + " of answers"
+	}
+	if p.AnnounceRate > 0 {
+		line += fmt.Sprintf(", %s announces/s", count(uint64(p.AnnounceRate)))
+	}
+	if p.Limit > 0 {
+		line += ", hard limit " + bytesRate(p.Limit)
+	}
+	if p.Bandwidth > 0 {
+		line += ", bandwidth " + bytesRate(int64(p.Bandwidth))
+	}
+	return line
+}
+
+func (u *uplinkStatus) line() string {
+	up := 0
+	for _, m := range u.Members {
+		if !m.Down {
+			up++
+		}
+	}
+	line := fmt.Sprintf("%s of %s, %d of %d nodes up", bytesRate(u.Share), bytesRate(u.Total), up, len(u.Members))
+	if u.Grows > 0 {
+		line += ", grows in " + age(u.Grows)
+	}
+	return line
+}
+
+// answersLine counts the answers by the step of the ladder, the best first.
+func (p *pacingStatus) answersLine() string {
+	var parts []string
+	for _, step := range pacer.Steps() {
+		if n := p.Steps[step.String()]; n > 0 {
+			parts = append(parts, count(n)+" "+step.String())
+		}
+	}
+	if len(parts) == 0 {
+		return "none yet"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// draw draws a tree of classes.
+func (t *treeStatus) draw(w io.Writer) {
+	rows := make([][]string, len(t.Classes))
+	for i := range t.Classes {
+		c := &t.Classes[i]
+		rows[i] = []string{
+			t.branch(i) + c.Name, t.rate(c.Rate), t.rate(c.Ceil), t.rate(c.Actual), c.bar(t.Classes[0].Rate), t.amount(c.Borrowed), t.amount(c.Lent),
+			"", "", "", "", "",
+		}
+		if q := c.Queue; q != nil {
+			copy(rows[i][7:], []string{q.Scheduler, count(uint64(q.Waiting)), age(q.Longest), count(q.Expired), count(q.Dropped)})
+		}
+	}
+	writeTable(w, []column{
+		{strings.ToUpper(t.Name), false}, {"RATE", true}, {"CEILING", true}, {"NOW", true}, {"", false}, {"BORROWED", true}, {"LENT", true},
+		{"QUEUE", false}, {"WAITING", true}, {"LONGEST", true}, {"LATE", true}, {"DROPPED", true},
+	}, rows)
+}
+
+// branch returns the lines that lead to a class from those above it.
+func (t *treeStatus) branch(i int) string {
+	depth := t.Classes[i].Depth
+	if depth == 0 {
+		return ""
+	}
+	branch := "+- "
+	for d := depth - 1; d > 0; d-- {
+		line := "   "
+		for _, later := range t.Classes[i+1:] {
+			if later.Depth < d {
+				break
+			}
+			if later.Depth == d {
+				line = "|  "
+				break
+			}
+		}
+		branch = line + branch
+	}
+	return branch
+}
+
+// rate and amount write tokens in the unit of the tree.
+func (t *treeStatus) rate(n int64) string {
+	if t.Unit == "bytes" {
+		return bytesRate(n)
+	}
+	return count(uint64(max(n, 0))) + "/s"
+}
+
+func (t *treeStatus) amount(n int64) string {
+	if t.Unit == "bytes" {
+		return strings.TrimSuffix(bytesRate(n), "/s")
+	}
+	return count(uint64(max(n, 0)))
+}
+
+// barWidth is how wide the rate of the root is drawn.
+const barWidth = 30
+
+// bar draws what a class has in use of the root's rate.
+func (c *classStatus) bar(root int64) string {
+	width := func(n int64) int { return int(min(max(n, 0), root) * barWidth / max(root, 1)) }
+	own, actual := width(c.Rate), width(c.Actual)
+	if c.Actual > 0 {
+		actual = max(actual, 1)
+	}
+	used := min(own, actual)
+	s := strings.Repeat("#", used) + strings.Repeat(".", own-used)
+	if actual > own {
+		s += strings.Repeat("+", actual-own)
+	}
+	return s + strings.Repeat(" ", barWidth-len(s))
+}
+
+// sparkline draws counts as a line of marks, lowest to highest.
+func sparkline(counts []int64) string {
+	const marks = "_.-=+*#"
+	most := max(slices.Max(counts), 1)
+	line := make([]byte, len(counts))
+	for i, n := range counts {
+		line[i] = marks[max(n, 0)*int64(len(marks)-1)/most]
+	}
+	return string(line)
+}
+
+func drawSiblings(w io.Writer, siblings []siblingStatus) {
+	rows := make([][]string, len(siblings))
+	for i, b := range siblings {
+		state := "up"
+		switch {
+		case !b.Up:
+			state = "down"
+		case !b.Room:
+			state = "full"
+		}
+		rows[i] = []string{b.URL, state, count(b.Sent), b.Trouble}
+	}
+	writeTable(w, []column{{"SIBLING", false}, {"STATE", false}, {"CLIENTS SENT", true}, {"TROUBLE", false}}, rows)
+}
+
+// bytesRate writes bytes a second as the flags take them.
+func bytesRate(n int64) string {
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"GB/s", 1e9}, {"MB/s", 1e6}, {"KB/s", 1e3}} {
+		if float64(n) >= u.size {
+			return fmt.Sprintf("%.3g%s", float64(n)/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB/s", n)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"os/signal"
+	"reflect"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"starling/tracker/pacer"
+)
+
+// reloadOnHangup reads the configuration again at each SIGHUP until stop is called, which waits for what runs.
+func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for range hangups {
+			n.reload(read())
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		running.Wait()
+	}
+}
+
+// reload puts in force what can be changed while the node runs: the classes. Whatever is wrong with a configuration,
+// all of it stays as it was; what only a restart can change is named.
+func (n *node) reload(cfg *config, err error) {
+	if err != nil {
+		n.log.Error().Err(err).Msg("the configuration was read again and is wrong: nothing changes")
+		return
+	}
+	if reflect.DeepEqual(cfg.classes.list, n.classes.list) {
+		n.log.Info().Msg("the configuration was read again: the classes are as they were")
+	} else if err := n.reloadClasses(cfg); err != nil {
+		n.log.Error().Err(err).Msg("the configuration was read again and its classes are refused: nothing changes")
+		return
+	}
+	if later := changed(n.cfg.given, cfg.given); len(later) > 0 {
+		n.log.Warn().Strs("settings", later).Msg("settings were changed that only a restart puts in force")
+	}
+}
+
+// reloadClasses puts other classes in force, or those that are built in when the file has none any more.
+func (n *node) reloadClasses(cfg *config) error {
+	list := cfg.classes.list
+	if len(list) == 0 {
+		list = pacer.WanClasses()
+	}
+	if err := n.steering.setClasses(time.Now(), list); err != nil {
+		return err
+	}
+	n.classes = cfg.classes
+	n.log.Info().Int("classes", len(list)).Msg("the configuration was read again: its classes are in force")
+	return nil
+}
+
+// changed returns the names of the options that two configurations give different values, sorted.
+func changed(was, is map[string]setting) []string {
+	names := make(map[string]bool)
+	for name, s := range was {
+		names[name] = !slices.Equal(s.values, is[name].values)
+	}
+	for name := range is {
+		if _, ok := was[name]; !ok {
+			names[name] = true
+		}
+	}
+	maps.DeleteFunc(names, func(_ string, differs bool) bool { return !differs })
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"starling/livesync"
+	"starling/tracker"
+	"starling/tracker/pacer"
+	"starling/tracker/sibling"
+)
+
+// steering decides how many bytes a second its node may answer with, and who else serves its clients. The rate in force is
+// the least of those there are:
+//
+//	--rate, as it is given                                                 -+
+//	--uplink, this node's share of it <- members <- nodes livesync hears    +-> Pacing.SetRate
+//	PUT /api/v1/limit, until DELETE                                        -+
+//
+// The members are the nodes that were heard within three beacon intervals, and siblings that went silent but
+// answer probes: where the switch stops the group, nodes that no longer hear each other must not each take the whole uplink.
+// Nodes whose probes fail while they are heard are down.
+type steering struct {
+	cfg      *config
+	log      zerolog.Logger
+	pacing   *tracker.Pacing // nil: nothing is paced
+	siblings *sibling.Set
+	appeared chan struct{} // a node did: look at once
+
+	mu     sync.Mutex            // guards all below
+	uplink *pacer.Uplink[string] // nil: it is not shared
+	limit  int64                 // asked for at the admin address; 0: none
+	rate   int64                 // in force, bytes a second; 0: unlimited
+	short  uint64                // answers that were less than whole, when last looked at
+	full   time.Time             // when there were new ones
+}
+
+// self is the name of this node among the members; the others go by their ids.
+const self = "self"
+
+// The times of steering.
+const (
+	steerInterval = time.Second      // how often a node looks at what it is part of
+	probeInterval = 5 * time.Second  // between probes of one sibling: clients are sent to a dead one for twice as long at most
+	fullMemory    = 10 * time.Second // for how long a node that ran out of tokens has no room for the clients of others
+)
+
+// newSteering returns the steering of a node, with pacing if there is anything to pace. The error names what is wrong and
+// has the numbers.
+func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, error) {
+	s := &steering{cfg: cfg, log: log, appeared: make(chan struct{}, 1), rate: cfg.rate}
+	s.siblings = sibling.New(sibling.Config{
+		Siblings: cfg.siblings, Mode: cfg.siblingHealth,
+		Silent: livesync.AbsentAfter * cfg.beaconInterval, Idle: cfg.beaconInterval, Probe: probeInterval,
+		Log: log,
+	}, now)
+	if !cfg.paced() {
+		return s, nil
+	}
+	pacing := tracker.PacingConfig{
+		// Classes are judged by the whole uplink: the share of it comes and goes.
+		Rate: leastRate(cfg.rate, cfg.uplink), Sharing: cfg.sharing, AnnounceRate: cfg.announceRate,
+		Classes: cfg.classes.list, OneRoot: cfg.oneRoot,
+		Shared: func(present pacer.Sharing) {
+			log.Info().Stringer("sharing", present).Msg("connections share the rate in another way now")
+		},
+	}
+	if cfg.redirect {
+		pacing.Redirect = s.siblings.Redirect
+	}
+	var err error
+	if s.pacing, err = tracker.NewPacing(pacing, now); err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.whereClasses(), err)
+	}
+	if cfg.uplink > 0 {
+		s.uplink = pacer.NewUplink(self, pacer.Member{Role: cfg.role}, cfg.uplink, cfg.beaconInterval, now)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s, s.applyLocked(now)
+}
+
+// whereClasses names the place of the classes: the file, or the rate that those built in divide.
+func (c *config) whereClasses() string {
+	if len(c.classes.list) > 0 {
+		return c.classes.where
+	}
+	for _, name := range []string{"rate", "uplink"} {
+		if _, ok := c.given[name]; ok {
+			return c.where(name)
+		}
+	}
+	return c.where("announce-rate")
+}
+
+// leastRate returns the least of the rates there are; 0, none, when there is none.
+func leastRate(rates ...int64) (least int64) {
+	for _, r := range rates {
+		if r > 0 && (least == 0 || r < least) {
+			least = r
+		}
+	}
+	return least
+}
+
+// nodeAppeared leaves word that a node is heard that was not. It never blocks.
+func (s *steering) nodeAppeared() {
+	select {
+	case s.appeared <- struct{}{}:
+	default: // there is word already
+	}
+}
+
+// run looks at the cluster until ctx ends. nodes returns the nodes that livesync hears.
+func (s *steering) run(ctx context.Context, nodes func() []livesync.NodeStatus) error {
+	ticker := time.NewTicker(steerInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-s.appeared:
+		}
+		s.look(time.Now(), nodes())
+	}
+}
+
+// look takes in which nodes are heard, and makes this node's share of the uplink anew.
+func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
+	for _, o := range nodes {
+		s.siblings.Heard(o.LastHeard, o.Address.Addr())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookForShortageLocked(now)
+	if s.uplink == nil {
+		return
+	}
+	members := make(map[string]pacer.Member)
+	for _, o := range nodes {
+		if m, ok := s.member(now, o.LastHeard, o.Address.Addr()); ok {
+			members[o.ID.String()] = m
+		}
+	}
+	before := s.uplink.Members()
+	for id, m := range members { // who comes counts before who goes is forgotten
+		if was, ok := before[id]; !ok || was != m {
+			s.uplink.Set(now, id, m)
+		}
+	}
+	for id := range before {
+		if _, ok := members[id]; !ok && id != self {
+			s.uplink.Remove(now, id)
+		}
+	}
+	if err := s.applyLocked(now); err != nil {
+		s.log.Error().Err(err).Msg("the rate stays as it is")
+	}
+}
+
+// member returns what another node is to the uplink; ok is false when it is gone. In plain mode nobody tells its role and
+// capacity: all are active and equal.
+func (s *steering) member(now, heard time.Time, addr netip.Addr) (m pacer.Member, ok bool) {
+	up, known := s.siblings.Look(now, addr)
+	if now.Sub(heard) >= livesync.AbsentAfter*s.cfg.beaconInterval {
+		return m, known && up
+	}
+	return pacer.Member{Down: known && !up}, true
+}
+
+// applyLocked puts the least rate in force.
+func (s *steering) applyLocked(now time.Time) error {
+	rate := leastRate(s.cfg.rate, s.shareLocked(now), s.limit)
+	if s.pacing == nil {
+		return nil
+	}
+	if err := s.pacing.SetRate(now, rate); err != nil {
+		return err
+	}
+	if rate != s.rate {
+		s.log.Debug().Int64("bytes_per_second", rate).Msg("another rate is in force")
+	}
+	s.rate = rate
+	return nil
+}
+
+// shareLocked returns this node's share of the uplink, 0 when it is not shared.
+func (s *steering) shareLocked(now time.Time) int64 {
+	if s.uplink == nil {
+		return 0
+	}
+	return s.uplink.Share(now)
+}
+
+// setLimit asks for a hard limit, in bytes a second; 0 takes it away. After an error the limit is as it was.
+func (s *steering) setLimit(now time.Time, limit int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.limit
+	s.limit = limit
+	if err := s.applyLocked(now); err != nil {
+		s.limit = was
+		return err
+	}
+	if limit > 0 {
+		s.pacing.Recorder().RequestHardLimit(uint64(limit))
+	} else {
+		s.pacing.Recorder().ClearHardLimit()
+	}
+	return nil
+}
+
+// setClasses puts other classes in force; an error names what is wrong and changes nothing.
+func (s *steering) setClasses(now time.Time, list []pacer.Class) error {
+	if s.pacing == nil {
+		return errors.New("nothing is paced: rate, uplink and announce-rate need a restart")
+	}
+	return s.pacing.SetClasses(now, list)
+}
+
+// lookForShortageLocked notes whether somebody was answered with less than everything.
+func (s *steering) lookForShortageLocked(now time.Time) {
+	if s.pacing == nil {
+		return
+	}
+	var short uint64
+	steps := s.pacing.Stats(now).Steps
+	for name, n := range steps {
+		if name != pacer.Serve.String() {
+			short += n
+		}
+	}
+	if short != s.short {
+		s.short, s.full = short, now
+	}
+}
+
+// hasRoom reports whether this node can take the clients of others.
+func (s *steering) hasRoom(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.full.IsZero() || now.Sub(s.full) >= fullMemory
+}
+
+// uplinkState is what there is to see of the uplink.
+type uplinkState struct {
+	rate, limit, share int64
+	grows              time.Time // when the share does next; zero: not while nothing changes
+	members            map[string]pacer.Member
+}
+
+// state returns what is in force now.
+func (s *steering) state(now time.Time) uplinkState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := uplinkState{rate: s.rate, limit: s.limit, share: s.shareLocked(now)}
+	if s.uplink != nil {
+		st.members = s.uplink.Members()
+		if at, ok := s.uplink.Next(now); ok {
+			st.grows = at
+		}
+	}
+	return st
+}
