@@ -57,6 +57,9 @@ const (
 	// headTimeout is the time for a whole head, from the start of the connection or
 	// its last answer on, and for an answer to be taken.
 	headTimeout = 10 * time.Second
+	// firstTimeout is what is left of it for the first head of a client that was silent
+	// until the system handed its connection over all the same.
+	firstTimeout = headTimeout - deferAccept*time.Second
 
 	// acceptTime is how long, at the end, connections that wait in the system's queue are still accepted.
 	acceptTime = 20 * time.Millisecond
@@ -108,8 +111,7 @@ func ListenHTTP(addr string) (net.Listener, error) {
 	return lc.Listen(context.Background(), listenNetwork("tcp", addr), addr)
 }
 
-// deferAccept is for how many seconds the system keeps a connection that brought
-// nothing yet. The server's own time begins after it: a silent client is cut 11 s after it connected.
+// deferAccept is for how many seconds the system keeps a connection that brought nothing yet.
 const deferAccept = 1
 
 // Serve answers the connections of ln, which comes from [ListenHTTP], until ctx
@@ -174,7 +176,7 @@ func (l *httpListener) start(conn net.Conn) {
 		return
 	}
 	counts.connects.Add(1)
-	conn.SetDeadline(time.Now().Add(headTimeout))
+	conn.SetDeadline(time.Now().Add(firstTimeout))
 	l.mu.Lock()
 	l.open[conn] = struct{}{}
 	l.mu.Unlock()

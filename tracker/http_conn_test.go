@@ -129,7 +129,7 @@ func (b *bubble) cutAfter(c net.Conn, want time.Duration) {
 
 func TestHTTPSilentClient(t *testing.T) {
 	inBubble(t, func(b *bubble) {
-		b.cutAfter(b.dial(), headTimeout)
+		b.cutAfter(b.dial(), firstTimeout)
 		synctest.Wait()
 		if got := b.Counts().Refused["timeout"]; got != 1 {
 			b.Errorf("%d timeouts counted", got)
@@ -148,7 +148,7 @@ func TestHTTPSlowClient(t *testing.T) {
 			}
 			sent++
 		}
-		if time.Since(start) > headTimeout+time.Second || sent < 9 || sent > 10 {
+		if time.Since(start) > firstTimeout+time.Second || sent < 8 || sent > 9 {
 			b.Errorf("cut after %v and %d bytes", time.Since(start), sent)
 		}
 		if got := b.Counts().Refused["timeout"]; got != 1 {
@@ -164,7 +164,7 @@ func TestHTTPKeepAlive(t *testing.T) {
 		r := bufio.NewReader(c)
 		request := get(announceTarget(1))
 		for range 5 {
-			b.pass(headTimeout - time.Second)
+			b.pass(firstTimeout - time.Second)
 			b.send(c, request[:10])
 			b.pass(time.Second / 2)
 			b.send(c, request[10:])
