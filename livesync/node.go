@@ -143,7 +143,11 @@ func (n *Node) joined(now time.Time, link Link) {
 	n.log.Info().Stringer("group", n.cfg.Group).Str("interface", link.Name).
 		Stringer("address", link.Local).Stringer("id", n.ident.id).Msg("live sync joined the group")
 	if first && link.ReceiveBuffer < wantedBuffer {
-		n.log.Warn().Int("bytes", link.ReceiveBuffer).Int("wanted", wantedBuffer).
+		level := zerolog.WarnLevel
+		if link.Local.Addr().IsLoopback() {
+			level = zerolog.InfoLevel // trackers to look at, and their bursts are small
+		}
+		n.log.WithLevel(level).Int("bytes", link.ReceiveBuffer).Int("wanted", wantedBuffer).
 			Msgf("the system grants a small receive buffer, bursts of other nodes may be lost: sysctl -w net.core.rmem_max=%d", wantedBuffer)
 	}
 }
