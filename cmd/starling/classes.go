@@ -26,24 +26,24 @@ type classTables struct {
 func (t *classTables) checkUnits(bytes, requests bool) error {
 	switch {
 	case t.bytes != "" && requests:
-		return fmt.Errorf("%s %q: its amount in bytes a second is no part of announce-rate; use percentages", t.where, t.bytes)
+		return fmt.Errorf("%s: %q has an amount in bytes a second, which is no part of announce-rate; use percentages", t.where, t.bytes)
 	case t.count != "" && bytes:
-		return fmt.Errorf("%s %q: its amount in requests a second is no part of rate or uplink; use percentages", t.where, t.count)
+		return fmt.Errorf("%s: %q has an amount in requests a second, which is no part of rate or uplink; use percentages", t.where, t.count)
 	}
 	return nil
 }
 
 // parseClasses reads the value of the key class. A class is named in errors, by its number until its name is known.
 func parseClasses(path string, v any) (t classTables, err error) {
-	t.where = path + ": class"
+	t.where = path + ": classes"
 	tables, ok := v.([]map[string]any)
 	if !ok {
 		return t, fmt.Errorf("%s: write each as a table of its own, [[class]]", t.where)
 	}
 	for i, table := range tables {
-		where := fmt.Sprintf("%s number %d", t.where, i+1)
+		where := fmt.Sprintf("%s: class number %d", path, i+1)
 		if name, ok := table["name"].(string); ok {
-			where = fmt.Sprintf("%s %q", t.where, name)
+			where = fmt.Sprintf("%s: class %q", path, name)
 		}
 		if err := t.add(table); err != nil {
 			return t, fmt.Errorf("%s: %w", where, err)
@@ -130,15 +130,8 @@ func (t *classTables) amount(class, s string) (pacer.Amount, error) {
 
 // parseMatches reads what requests are of a class: one table, or several of which one must fit.
 func parseMatches(v any) ([]pacer.Match, error) {
-	var tables []map[string]any
-	switch v := v.(type) {
-	case nil:
-		return nil, nil
-	case map[string]any:
-		tables = append(tables, v)
-	case []map[string]any:
-		tables = v
-	default:
+	tables, ok := tablesOf(v)
+	if !ok {
 		return nil, errors.New(`want a table, such as match = {event = ["started"]}`)
 	}
 	var all []pacer.Match
@@ -150,6 +143,28 @@ func parseMatches(v any) ([]pacer.Match, error) {
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+// tablesOf returns the tables of a value: none, one, [[class.match]] ones, or an array of inline ones.
+func tablesOf(v any) (tables []map[string]any, ok bool) {
+	switch v := v.(type) {
+	case nil:
+		return nil, true
+	case map[string]any:
+		return []map[string]any{v}, true
+	case []map[string]any:
+		return v, true
+	case []any:
+		for _, e := range v {
+			table, ok := e.(map[string]any)
+			if !ok {
+				return nil, false
+			}
+			tables = append(tables, table)
+		}
+		return tables, true
+	}
+	return nil, false
 }
 
 func parseMatch(table map[string]any) (m pacer.Match, err error) {

@@ -94,6 +94,7 @@ type shape struct {
 	depth       int // of the root 0
 	rate, ceil  int64
 	burst       int64
+	usual       int64 // what the children's bursts come to where nothing is said
 	hasChildren bool
 }
 
@@ -199,14 +200,16 @@ func checkRates(all []shape, parent int, shrink bool) error {
 
 // checkBursts settles the burst of a class and holds its children's against
 // it: together they must not be able to send more at once than it may. Where
-// nothing is said the burst is 20 ms of the rate, or what the children need.
+// nothing is said the burst is 20 ms of the rate, or what that makes for the
+// children, whose parts may be rounded up.
 func checkBursts(all []shape, parent int) error {
 	p := &all[parent]
-	var sum int64
+	var sum, usual int64
 	var list []string
 	for _, s := range all {
 		if s.depth > 0 && s.parent == parent {
 			sum += s.burst
+			usual += min(s.burst, max(BurstOf(s.rate), s.usual))
 			list = append(list, fmt.Sprintf("%s %d", s.Name, s.burst))
 		}
 	}
@@ -214,8 +217,9 @@ func checkBursts(all []shape, parent int) error {
 		return fmt.Errorf("%q: a burst of %d", p.Name, p.Burst)
 	}
 	if p.burst = p.Burst; p.burst == 0 {
-		p.burst = max(BurstOf(p.rate), sum)
+		p.burst = max(BurstOf(p.rate), usual)
 	}
+	p.usual = usual
 	if sum > p.burst {
 		return fmt.Errorf("the bursts under %q sum up to %d, and it has %d: %s",
 			p.Name, sum, p.burst, strings.Join(list, ", "))
