@@ -66,7 +66,7 @@ func (w *world) build(_ context.Context, out io.Writer) error {
 
 	for i := range 1 + w.rng.IntN(5) {
 		<-time.After(time.Duration(w.rng.IntN(300)) * time.Millisecond)
-		part := strings.Repeat(fmt.Sprintf("%d.%d ", number, i), 1+w.rng.IntN(2000))
+		part := strings.Repeat(fmt.Sprintf("%d.%d ", number, i), 1+w.rng.IntN(800))
 		w.mu.Lock()
 		b.writes = append(b.writes, write{time.Now(), part})
 		w.mu.Unlock()
@@ -156,12 +156,13 @@ func (w *world) checkTimes(q *request, source *build) {
 	}
 	at := 0
 	for _, p := range q.pieces {
-		for range p.text {
-			if due := later(source.wrote(at), q.asked); !p.at.Equal(due) {
+		for end := at + len(p.text); at < end; {
+			due, next := source.wrote(at)
+			if due = later(due, q.asked); !p.at.Equal(due) {
 				w.t.Errorf("seed %d: byte %d came %v late", w.seed, at, p.at.Sub(due))
 				return
 			}
-			at++
+			at = min(next, end)
 		}
 	}
 }
@@ -176,15 +177,14 @@ func (w *world) sourceOf(text string) *build {
 	return nil
 }
 
-// wrote returns when a byte was written.
-func (b *build) wrote(at int) time.Time {
+// wrote returns when a byte was written, and which is the first that was written after it.
+func (b *build) wrote(at int) (when time.Time, next int) {
 	for _, w := range b.writes {
-		if at < len(w.text) {
-			return w.at
+		if next += len(w.text); at < next {
+			return w.at, next
 		}
-		at -= len(w.text)
 	}
-	return time.Time{}
+	return time.Time{}, at + 1
 }
 
 func later(a, b time.Time) time.Time {
