@@ -76,7 +76,7 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /healthz", n.serveHealth)
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	mux.HandleFunc("GET /metrics", n.serveMetrics)
-	mux.HandleFunc("GET /api/v1/status", n.serveStatus)
+	mux.Handle("GET /api/v1/status", n.statusPage)
 	mux.HandleFunc("GET /api/v1/limit", n.serveLimit)
 	mux.HandleFunc("PUT /api/v1/limit", n.changing(n.putLimit))
 	mux.HandleFunc("DELETE /api/v1/limit", n.changing(n.deleteLimit))
@@ -158,12 +158,6 @@ func serveWord(w http.ResponseWriter, code int, word string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	fmt.Fprintln(w, word)
-}
-
-func (n *node) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, n.status(time.Now()))
 }
 
 // writeJSON writes v on one line. An error means that the reader has gone.

@@ -59,6 +59,7 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 	cfg.ID = n.livesync.Status().ID
 	cfg.Group = netip.AddrPortFrom(n.cfg.group.Addr(), ondemand.GroupPort(e.Name))
 	cfg.Log = n.log.With().Str("director", e.Name).Logger()
+	cfg.Listen = joinNow(cfg.Group, cfg.Interface)
 	sync = livesync.New(cfg)
 	return ondemand.Instance{
 		Entry:   e,
@@ -74,6 +75,22 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 			s := sync.Status()
 			return ondemand.Sync{Group: s.Group.String(), State: s.State, Trouble: s.Trouble, Nodes: len(s.Nodes)}
 		},
+	}
+}
+
+// joinNow joins a group, so that nothing is missed that is told from now on, and returns livesync's
+// way to the network, which begins with that membership. When there is none, livesync tries again.
+func joinNow(group netip.AddrPort, iface string) func(netip.AddrPort, string) (livesync.Conn, error) {
+	var first livesync.Conn
+	if iface != "" {
+		first, _ = livesync.Listen(group, iface)
+	}
+	return func(group netip.AddrPort, iface string) (livesync.Conn, error) {
+		if conn := first; conn != nil {
+			first = nil
+			return conn, nil
+		}
+		return livesync.Listen(group, iface)
 	}
 }
 

@@ -63,6 +63,7 @@ func (n *node) metrics(now time.Time) []byte {
 	pacing := n.pacingStatus(now)
 	e.pacing(&pacing)
 	e.directors(n.directorStatuses())
+	e.documents("status", n.statusPage.Counts())
 	return []byte(e.b.String())
 }
 

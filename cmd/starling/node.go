@@ -15,6 +15,7 @@ import (
 
 	"starling/livesync"
 	"starling/tracker"
+	"starling/tracker/document"
 	"starling/tracker/ondemand"
 	"starling/wire"
 )
@@ -42,6 +43,9 @@ type node struct {
 	steering *steering
 	lanes    *laneBudget // nil: livesync has no rate of its own
 	classes  classTables // in force; what reads the configuration again has them to itself
+
+	documents  *document.Admission
+	statusPage *document.Document
 
 	iface         string // on which live sync meets the other nodes; empty: it is off
 	httpListeners []net.Listener
@@ -189,6 +193,7 @@ func (n *node) rejoin(group netip.AddrPort, iface string) (livesync.Conn, error)
 // assemble makes the parts and ties them together with function values.
 func (n *node) assemble(who *identity, iface string) error {
 	n.iface = iface
+	n.openDocuments()
 	// The tracker is made first; nothing is announced before livesync is there.
 	n.tracker = tracker.New(n.storeConfig(func(r wire.Record) { n.livesync.Offer(r) }), n.started)
 	sync := n.syncConfig(n.tracker)

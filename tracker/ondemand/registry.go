@@ -27,7 +27,7 @@ type Config struct {
 	// MainPort is the port of the group on which the program's own tracker syncs; no other may have it. 0: it does not sync.
 	MainPort uint16
 	// Make returns the tracker of an entry and the loop that keeps it and tells the other nodes, which ends
-	// with its context. It must start nothing.
+	// with its context. It must start nothing; sockets that it opens are the loop's.
 	Make func(e Entry) Instance
 	// Log receives what an operator should know.
 	Log zerolog.Logger

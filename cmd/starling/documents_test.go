@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"starling/wire"
+)
+
+// TestStatusIsShared: one picture serves many who ask at once, each gets it whole, and it is counted.
+func TestStatusIsShared(t *testing.T) {
+	n := testNode(t, nil)
+	const asked = 200
+	began := time.Now()
+	var all sync.WaitGroup
+	for range asked {
+		all.Go(func() {
+			w := ask(n, "GET", "/api/v1/status", "localhost")
+			var s status
+			if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
+				t.Errorf("%d, %v, %v", w.Code, w.Header(), err)
+			}
+		})
+	}
+	all.Wait()
+	c := n.statusPage.Counts()
+	if most := uint64(time.Since(began)/statusFresh) + 1; c.Built > most || c.Fresh+c.Followed+c.Stale != asked || n.documents.Live() != 0 {
+		t.Errorf("%+v, want at most %d builds; %d live", c, most, n.documents.Live())
+	}
+	want := fmt.Sprintf("\nstarling_documents_total{document=\"status\",source=\"fresh\"} %d\n", c.Fresh)
+	if page := string(n.metrics(time.Now())); !strings.Contains(page, want) {
+		t.Errorf("metrics do not have %s", want)
+	}
+}
+
+// TestStatusShowsChanges: a change shows at the latest when the picture is too old to be served.
+func TestStatusShowsChanges(t *testing.T) {
+	n := testNode(t, nil)
+	ask(n, "GET", "/api/v1/status", "localhost")
+	n.tracker.Apply(time.Now(), wire.Record{InfoHash: wire.InfoHash{1}, Peer: wire.PeerFrom(netip.MustParseAddrPort("192.0.2.1:6881"))})
+	<-time.After(statusKeep)
+	if w := ask(n, "GET", "/api/v1/status", "localhost"); !strings.Contains(w.Body.String(), `"torrents":1`) || w.Header().Get("Cache-Status") != "" {
+		t.Errorf("%v %s", w.Header(), w.Body)
+	}
+}
