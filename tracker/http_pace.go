@@ -52,7 +52,7 @@ func (x *exchange) answerSize(r *wire.Request, h *responseHead) int64 {
 func (x *exchange) lessThanAll(now time.Time, k *kinds, r *wire.Request, h *responseHead) pacer.Step {
 	p, t := x.pacing, &x.toll
 	refused, sibling := t.outcome != pacer.Admitted, false
-	if refused && p.cfg.Redirect != nil {
+	if refused && p.cfg.Redirect != nil && x.store(r) == x.tracker { // under a sibling's name a Host would be lost
 		x.location, sibling = p.cfg.Redirect(now, x.location[:0], r.Path, r.Query)
 	}
 	if refused && t.announce {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"starling/wire"
 )
@@ -61,5 +62,30 @@ func TestHTTPRouteAllocs(t *testing.T) {
 	out := make([]byte, 0, 64<<10)
 	if n := testing.AllocsPerRun(100, func() { x.handle(testStart, testAddr4, in, out) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A redirect names another host and so would lead from the tracker that Host
+// chose to the sibling's own: only clients of the server's own tracker are sent on.
+func TestHTTPRouteIsNotRedirected(t *testing.T) {
+	redirect := func(_ time.Time, dst, _, _ []byte) ([]byte, bool) { return append(dst, "http://sibling/announce"...), true }
+	x, _, p := paced(t, PacingConfig{AnnounceRate: 100, Redirect: redirect})
+	other := New(testConfig, testStart)
+	x.route = func(host []byte) *Tracker {
+		if string(host) == "other" {
+			return other
+		}
+		return nil
+	}
+	for class := range p.classes.Load().waits {
+		for p.requests.gate.Try(testStart, 0, class, 1) {
+		}
+	}
+	p.requests.gate.Close() // nobody waits
+	for host, want := range map[string]int{"tracker": 302, "other": 200} {
+		request := strings.Replace(get(announceTarget(1)), "Host: tracker", "Host: "+host, 1)
+		if r, body := x.ask(t, testAddr4, request); r.StatusCode != want || want == 200 && strings.Contains(body, "failure") {
+			t.Errorf("%s: %d %q, want %d", host, r.StatusCode, body, want)
+		}
 	}
 }
