@@ -68,7 +68,9 @@ func TestHTTPRouteAllocs(t *testing.T) {
 // A redirect names another host and so would lead from the tracker that Host
 // chose to the sibling's own: only clients of the server's own tracker are sent on.
 func TestHTTPRouteIsNotRedirected(t *testing.T) {
-	redirect := func(_ time.Time, dst, _, _ []byte) ([]byte, bool) { return append(dst, "http://sibling/announce"...), true }
+	redirect := func(_ time.Time, dst, _, _ []byte) ([]byte, bool) {
+		return append(dst, "http://sibling/announce"...), true
+	}
 	x, _, p := paced(t, PacingConfig{AnnounceRate: 100, Redirect: redirect})
 	other := New(testConfig, testStart)
 	x.route = func(host []byte) *Tracker {
