@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"starling/tracker/pacer"
+)
+
+// TestReload starts the program, changes its file and sends SIGHUP: good classes are in force, bad ones and bad files
+// change nothing and the log says why, and what only a restart can change is named.
+func TestReload(t *testing.T) {
+	path := writeConfig(t, goodClasses)
+	cmd := program(t, "serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--livesync-interface", "none", "--config", path)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := bufio.NewReader(stderr)
+	admin := awaitServing(t, log).Admin
+	defer func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		log.WriteTo(&strings.Builder{})
+		if code := exitCode(t, cmd.Wait()); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+	}()
+	for _, step := range []struct {
+		old, new string // in goodClasses
+		log      []string
+		rates    []int64 // of the root and the classes, afterwards
+		queue    string  // the scheduler of the second class
+	}{
+		{"", "", []string{"classes are as they were"}, []int64{1000, 600, 400}, "drr"},
+		{`"400/s"`, "\"300/s\"\nscheduler = \"lifo\"", []string{"classes are in force"}, []int64{1000, 600, 300}, "lifo"},
+		{`"400/s"`, `"401/s"`, []string{"error", "nothing changes", "first 600, other 401"}, []int64{1000, 600, 300}, "lifo"},
+		{`"400/s"`, `"none"`, []string{"error", "nothing changes", path, "none"}, []int64{1000, 600, 300}, "lifo"},
+		{goodClasses, `announce-rate = `, []string{"error", "nothing changes", path, "line 1"}, []int64{1000, 600, 300}, "lifo"},
+		{`"other"`, `"another"`, []string{"error", "nothing changes", "another", "restart"}, []int64{1000, 600, 300}, "lifo"},
+		{`"400/s"`, "\"200/s\"\nscheduler = \"fifo\"", []string{"classes are in force"}, []int64{1000, 600, 200}, "fifo"},
+		{`announce-rate = "1000/s"`, "announce-rate = \"2000/s\"\nnumwant = 5", []string{"classes are in force", "warn", `["announce-rate","numwant"]`, "restart"}, []int64{1000, 600, 400}, "drr"},
+		{"", "", []string{"classes are as they were"}, []int64{1000, 600, 400}, "drr"},
+	} {
+		if err := os.WriteFile(path, []byte(strings.Replace(goodClasses, step.old, step.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Process.Signal(syscall.SIGHUP)
+		said := ""
+		for _, words := range step.log {
+			for !strings.Contains(said, words) {
+				line, err := log.ReadString('\n')
+				if err != nil {
+					t.Fatalf("%q: the log has %q, and no %q: %v", step.new, said, words, err)
+				}
+				said += line
+			}
+		}
+		tree := nodeStatusOf(t, admin).Pacing.Trees[0]
+		var rates []int64
+		for _, c := range tree.Classes {
+			rates = append(rates, c.Rate)
+		}
+		if !slices.Equal(rates, step.rates) || tree.Classes[2].Queue.Scheduler != step.queue {
+			t.Errorf("%q: rates %d, want %d; scheduler %s, want %s", step.new, rates, step.rates, tree.Classes[2].Queue.Scheduler, step.queue)
+		}
+	}
+}
+
+// TestReloadNothing: without a file, and for a node that paces nothing, SIGHUP is no harm.
+func TestReloadNothing(t *testing.T) {
+	n := testNode(t, nil)
+	n.reload(resolve(fromMap(map[string]setting{"numwant": {"", []string{"7"}}})))
+	cfg := *n.cfg
+	cfg.classes.list = pacer.WanClasses()
+	n.reload(&cfg, nil)
+	if n.classes.list != nil {
+		t.Error("classes are in force where nothing is paced")
+	}
+}
+
+// TestClassesRemoved: a file that has no classes any more brings back those that are built in, if they are the same ones.
+func TestClassesRemoved(t *testing.T) {
+	n := testNode(t, map[string]setting{"announce-rate": {"", []string{"1000/s"}}})
+	changed := pacer.WanClasses()
+	changed[1].Rate = pacer.Percent(20)
+	cfg := *n.cfg
+	cfg.classes.list = changed
+	n.reload(&cfg, nil)
+	if rate := n.pacingRate(t, "regular"); rate != 200 {
+		t.Fatalf("the rate is %d, want 200", rate)
+	}
+	cfg.classes.list = nil
+	n.reload(&cfg, nil)
+	if rate := n.pacingRate(t, "regular"); rate != 350 {
+		t.Errorf("the rate is %d, want 350", rate)
+	}
+}
+
+// pacingRate returns the rate of a class of requests, from the status.
+func (n *node) pacingRate(t *testing.T, class string) int64 {
+	t.Helper()
+	var s status
+	if err := json.Unmarshal(ask(n, "GET", "/api/v1/status", "localhost").Body.Bytes(), &s); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range s.Pacing.Trees[0].Classes {
+		if c.Name == class {
+			return c.Rate
+		}
+	}
+	t.Fatalf("no class %s", class)
+	return 0
+}
