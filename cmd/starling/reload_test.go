@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
+	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"starling/tracker/pacer"
 )
@@ -63,14 +63,15 @@ func TestReload(t *testing.T) {
 				said += line
 			}
 		}
-		tree := nodeStatusOf(t, admin).Pacing.Trees[0]
-		var rates []int64
-		for _, c := range tree.Classes {
-			rates = append(rates, c.Rate)
-		}
-		if !slices.Equal(rates, step.rates) || tree.Classes[2].Queue.Scheduler != step.queue {
-			t.Errorf("%q: rates %d, want %d; scheduler %s, want %s", step.new, rates, step.rates, tree.Classes[2].Queue.Scheduler, step.queue)
-		}
+		want := fmt.Sprint(step.rates, step.queue)
+		await(t, want, func() bool { // the status may be a moment old
+			tree := nodeStatusOf(t, admin).Pacing.Trees[0]
+			var rates []int64
+			for _, c := range tree.Classes {
+				rates = append(rates, c.Rate)
+			}
+			return fmt.Sprint(rates, tree.Classes[2].Queue.Scheduler) == want
+		})
 	}
 }
 
@@ -104,14 +105,10 @@ func TestClassesRemoved(t *testing.T) {
 	}
 }
 
-// pacingRate returns the rate of a class of requests, from the status.
+// pacingRate returns the rate of a class of requests.
 func (n *node) pacingRate(t *testing.T, class string) int64 {
 	t.Helper()
-	var s status
-	if err := json.Unmarshal(ask(n, "GET", "/api/v1/status", "localhost").Body.Bytes(), &s); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range s.Pacing.Trees[0].Classes {
+	for _, c := range n.pacingStatus(time.Now()).Trees[0].Classes {
 		if c.Name == class {
 			return c.Rate
 		}
