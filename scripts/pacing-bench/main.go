@@ -1,0 +1,69 @@
+// Pacing-bench measures on real sockets how well starling keeps a byte rate.
+//
+// It starts the program with --rate on the loopback interface and lets 200
+// connections, each from an address of its own, ask for four times the rate
+// for 20 s. One of them asks for half of all that, many requests ahead of their
+// answers and with long peer lists; the others ask one thing after the other.
+// There are two runs:
+//
+//	regular   all announce without an event: what each connection gets is
+//	          compared (Jain's index), and the rate with each window of 2 s
+//	classes   a third each send started, regular announces and scrapes: what
+//	          each class gets is compared with its assured rate
+//
+// It prints the figures and ends with 1 when one is out of its bounds:
+//
+//	scripts/pacing-bench/run
+//	scripts/pacing-bench/run -rate 500000 -seconds 5 -within 5
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+// bounds are what the figures must keep.
+type bounds struct {
+	within  float64 // percent that a window may be off the rate
+	jain    float64 // least index
+	assured float64 // percent of its assured rate that a class gets at least
+	wait    time.Duration
+}
+
+// options say how to measure.
+type options struct {
+	starling    string
+	rate        int
+	duration    time.Duration
+	connections int
+	bounds
+}
+
+func main() {
+	var o options
+	var seconds int
+	flag.StringVar(&o.starling, "starling", "", "`PATH` of the program")
+	flag.IntVar(&o.rate, "rate", 1_000_000, "bytes a second")
+	flag.IntVar(&seconds, "seconds", 20, "of each run")
+	flag.IntVar(&o.connections, "connections", 200, "of which one is greedy")
+	flag.Float64Var(&o.within, "within", 2, "percent that a window of 2 s may be off the rate")
+	flag.Float64Var(&o.jain, "jain", 0.98, "least Jain index of all but the greedy one")
+	flag.Float64Var(&o.assured, "assured", 97, "percent of its assured rate that a class gets at least")
+	flag.DurationVar(&o.wait, "wait", 2*time.Second, "longest wait for an answer")
+	flag.Parse()
+	o.duration = time.Duration(seconds) * time.Second
+	ok := true
+	for _, r := range []run{{"regular", []string{"regular"}}, {"classes", []string{"started", "regular", "scrape"}}} {
+		f, err := r.measure(&o)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "pacing-bench:", err)
+			os.Exit(2)
+		}
+		ok = f.print(os.Stdout, &o, r) && ok
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
