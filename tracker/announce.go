@@ -37,7 +37,10 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		if r == nil {
 			r = s.torrents.add(hash, &a.InfoHash, s.now())
 		}
-		n := news{seeder: a.Seeder, completion: a.Event == wire.EventCompleted, partial: a.Event == wire.EventPaused}
+		n := news{
+			seeder: a.Seeder, completion: a.Event == wire.EventCompleted, partial: a.Event == wire.EventPaused,
+			ahead: s.ahead(a.Booked),
+		}
 		stored, tell, flags := s.put(r, &a.Peer, n)
 		if tell {
 			t.tell(a, flags)
@@ -107,6 +110,3 @@ func (s *shard) pickFamily(b []byte, r *torrent, family int, seeder bool, want i
 	b = s.swarms.take(b, r.peers[family|roleBit:family|roleBit+1], w, fromSeeders, seeders, nil, &s.rng)
 	return b, fromLeechers + fromSeeders
 }
-
-// maxBooked is the longest time to come back that a peer can be kept for.
-func (t *Tracker) maxBooked() time.Duration { return t.cfg.PeerTimeout }

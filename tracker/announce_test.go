@@ -40,7 +40,9 @@ func TestRenewEveryEightMinutes(t *testing.T) {
 	minute := 0
 	tr := newTracker(func(wire.Record) { told = append(told, minute) })
 	for ; minute <= 64; minute += 8 {
-		seen(tr, epoch.Add(time.Duration(minute)*time.Minute), hashOf(1), peer4(1))
+		now := epoch.Add(time.Duration(minute) * time.Minute)
+		tr.Expire(now)
+		seen(tr, now, hashOf(1), peer4(1))
 	}
 	if want := []int{0, 16, 32, 48, 64}; !slices.Equal(told, want) {
 		t.Fatalf("told in minutes %v, not %v", told, want)

@@ -12,6 +12,8 @@ type news struct {
 	completion bool // it has just finished its download
 	partial    bool // it wants no more pieces; only an announce says so
 	remote     bool // another node says it: that node has told all others
+
+	ahead uint64 // ticks that it is stored as seen in the future
 }
 
 // put stores what is said of a peer. It reports whether the peer is stored, which it is unless the shard is full, and
@@ -79,7 +81,7 @@ func (s *shard) judge(old uint64, inPlace bool, n news) (meta uint64, tell bool,
 	if tell || n.remote {
 		told = s.toldStamp()
 	}
-	return meta | s.seen.tick&seenMask | told, tell, flags
+	return meta | (s.seen.tick+n.ahead)&seenMask | told, tell, flags
 }
 
 // stop forgets a peer that leaves, and its torrent when nothing is left to know of it: it returns nil then.

@@ -42,7 +42,7 @@ func (c *clock) step(at time.Duration) {
 
 // What a peer's lowest 16 bits hold. Ticks are the low bits of the shard's clocks.
 const (
-	seenBits = 7 // tick of the last announce
+	seenBits = 8 // tick of the last announce, or a later one: see booked
 	toldBits = 6 // tick in which the other nodes last learned of the peer, or told us
 
 	toldShift = seenBits
@@ -59,17 +59,30 @@ const (
 // that many whole ticks, which are the peer timeout.
 const timeoutTicks = 60
 
+// A peer that was told to come back later than usual is stored as if it had been seen in a later tick: such that it is
+// silent for the peer timeout slackTicks ticks after it is due, which is more than the other nodes may know of it too little. A tick can lie
+// this far in the future; with the default timeout it covers two hours.
+const (
+	futureTicks = 121
+	slackTicks  = 20
+)
+
 // renewTicks is how many ticks the renew boundary has, when ticks of that length are not needlessly short.
 const renewTicks = 8
 
 // renewParts bounds the ticks of told in one tick of seen, so that the shortest renew boundary does not ask for endless sweeps.
 const renewParts = 64
 
+// maxResend bounds the ticks of told after which other nodes are told of a booked peer again.
+const maxResend = 24
+
 // What the clocks may gain between two sweeps: a peer's age after a sweep is at most timeoutTicks, that of what was told at
-// most renewTicks + 1, and neither may reach the number of values there are.
+// most maxResend, and neither may reach the number of values there are, less those that are for the future.
+//
+//	age of seen   0 .. timeoutTicks | until the next sweep | -futureTicks .. -1
 const (
-	seenSpan = seenMask - timeoutTicks
-	toldSpan = toldMask - (renewTicks + 1)
+	seenSpan = seenMask - timeoutTicks - futureTicks
+	toldSpan = toldMask - maxResend
 )
 
 // toldStamp returns the bits that say "told in the present tick".
@@ -79,11 +92,21 @@ func (s *shard) toldStamp() uint64 { return s.told.tick & toldMask << toldShift 
 func partials(meta uint64) int { return int(meta & partial / partial) }
 
 // silent reports whether a peer has been silent for the peer timeout.
-func (s *shard) silent(low uint64) bool {
-	return (s.seen.tick-low)&seenMask > timeoutTicks
+func (s *shard) silent(low uint64) bool { return s.seenAge(low) > timeoutTicks }
+
+// seenAge returns how many ticks ago a peer was last seen; below zero it is stored as seen in the future.
+func (s *shard) seenAge(low uint64) int64 {
+	age := int64((s.seen.tick - low) & seenMask)
+	if age > seenMask-futureTicks {
+		age -= seenMask + 1
+	}
+	return age
 }
+
+// toldAge returns how many ticks ago the other nodes learned of a peer. The sweep keeps it from growing beyond s.resend.
+func (s *shard) toldAge(low uint64) uint64 { return (s.told.tick - low>>toldShift) & toldMask }
 
 // due reports whether the other nodes learned of a peer longer ago than the renew boundary.
 func (s *shard) due(low uint64) bool {
-	return (s.told.tick-low>>toldShift)&toldMask >= s.renew
+	return s.toldAge(low) >= s.renew
 }

@@ -3,6 +3,7 @@
 // The store is [Tracker]: clients announce to it, other nodes' records are applied to it, and what the
 // other nodes must learn of an announce leaves through [Config].OnChange, under the lock that stored it, so that
 // the records of a peer leave in the order in which they happened. [Tracker.Apply] never calls OnChange: no record travels twice.
+[Tracker.Resend] does, for peers that were told here to come back late.
 //
 // # Layout
 //
@@ -33,7 +34,7 @@
 //
 //	peer over IPv4, a word:       address 32 | port 16 | meta 16
 //	peer over IPv6, three words:  address 64 | address 64 | zero 32 | port 16 | meta 16
-//	meta:                         spare 1 | partial seed 1 | completion counted 1 | told in tick 6 | seen in tick 7
+//	meta:                         partial seed 1 | completion counted 1 | told in tick 6 | seen in tick 8
 //
 // A peer's role is the table it is in, so counts are lengths and cannot be wrong. To find a peer is to
 // go through one block: a few cache lines. An announce touches a head, a record, one block for the peer and, in a large swarm, about
@@ -55,6 +56,6 @@
 // Every method takes the time from its caller. A shard counts it in ticks (see clock): a sixtieth of the peer timeout for when a peer was seen, an
 // eighth of the renew boundary for when the other nodes last learned of it, minutes for torrents. The peers hold the low bits of a tick.
 // [Tracker.Expire] sweeps once a tick over everything, in short pieces, forgets what is too old and rewrites
-// what would be too old to tell before the next sweep. A machine that slept or a clock that was set neither
+// what would be too old to tell before the next sweep. A peer that is booked to come back late is stored as seen in the future (see resend.go). A machine that slept or a clock that was set neither
 // lets old peers look fresh nor kills fresh ones.
 package tracker

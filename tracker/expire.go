@@ -117,8 +117,8 @@ func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
 			n -= w
 			copy(block[i:i+w], block[n:n+w])
 			continue
-		case s.due(*low):
-			*low = *low&^(toldMask<<toldShift) | (s.told.tick-s.renew)&toldMask<<toldShift
+		case s.toldAge(*low) > s.resend:
+			*low = *low&^(toldMask<<toldShift) | (s.told.tick-s.resend)&toldMask<<toldShift
 		}
 		i += w
 	}

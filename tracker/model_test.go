@@ -27,7 +27,7 @@ type modelTorrent struct {
 }
 
 type modelPeer struct {
-	seen, told int // seconds
+	seen, told int // seconds; a peer that was booked is seen in the future
 	member
 }
 
@@ -41,6 +41,10 @@ func (m *model) announce(a *Announce) {
 		return
 	}
 	p, before, known := m.touch(a.InfoHash, a.Peer)
+	p.seen += min(max(int(a.Booked)+1+slackTicks-timeoutTicks, 0), futureTicks)
+	if a.Booked == 0 {
+		p.seen = m.now
+	}
 	p.seeder = a.Seeder
 	p.partial = a.Event == wire.EventPaused && !a.Seeder
 	flags := wire.Flags(0)
@@ -131,6 +135,7 @@ func (m *model) expire() {
 				m.expired++
 				gone = true
 			}
+			p.told = max(p.told, m.now-modelResend)
 		}
 		age := m.now/60 - t.last
 		if len(t.peers) == 0 && (age > 24*60 || t.downloaded == 0 && (gone || age > 1)) {
@@ -353,6 +358,9 @@ func (p *pair) do(o op) {
 	switch o.kind % 16 {
 	default:
 		a := Announce{InfoHash: h, Peer: peer, Event: wire.Event(o.event % 5), Seeder: o.seeder, NumWant: int(o.number%80) - 1, BothFamilies: o.both}
+		if o.event&0x80 != 0 {
+			a.Booked = uint32(o.number % 250)
+		}
 		p.announce(&a)
 	case 8, 9, 10, 11, 12:
 		r := wire.Record{InfoHash: h, Peer: peer, Flags: wire.Flags(o.event) & (wire.Seeding | wire.Complete | wire.Stopped)}
@@ -373,6 +381,35 @@ func (p *pair) do(o op) {
 	case 15:
 		p.store.Expire(p.now())
 		p.model.expire()
+		p.resend()
+	}
+}
+
+// modelResend is after how many seconds the other nodes are told of a booked peer again, at most.
+const modelResend = maxResend
+
+// resend lets the store tell again of booked peers: of those only whom the others would forget before they are due, not
+// before their time, and, when it looked at all, of all whose time is over.
+func (p *pair) resend() {
+	p.t.Helper()
+	whole := p.store.resends.begun+p.store.resends.unit*time.Duration(len(p.store.shards)) <= p.now().Sub(epoch)
+	before := len(p.told)
+	p.store.Resend(p.now())
+	outlives := func(m *modelPeer) bool { return m.seen-m.told > 8+1+1+1 }
+	for _, r := range p.told[before:] {
+		m := p.model.torrents[r.InfoHash].peers[r.Peer]
+		if !outlives(m) || p.model.now-m.told < modelResend*2/3 || r.Flags != [2]wire.Flags{0, wire.Seeding}[role(m.seeder)] {
+			p.t.Fatalf("second %d: told again of %+v, %+v", p.model.now, r, m)
+		}
+		m.told = p.model.now
+		p.model.told = append(p.model.told, r)
+	}
+	for _, t := range p.model.torrents {
+		for peer, m := range t.peers {
+			if whole && outlives(m) && p.model.now-m.told >= modelResend {
+				p.t.Fatalf("second %d: not told again of %v, %+v", p.model.now, peer, m)
+			}
+		}
 	}
 }
 

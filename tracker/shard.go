@@ -14,12 +14,14 @@ type shard struct {
 	told   clock  // ages of what other nodes know of them
 	minute clock  // ages of torrents
 	renew  uint64 // ticks of told after which the other nodes are told again
+	resend uint64 // the same for booked peers that do not announce meanwhile
 	idle   uint32 // minutes that a torrent stays which never had peers nor completions
 	rng    rand.PCG
 
 	torrents torrents
 	swarms   swarms
 	sweep    sweep
+	booked   bool // there may be peers that Resend has to look at
 
 	// What [Stats] sums up.
 	peers     [tables]uint64

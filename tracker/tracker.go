@@ -102,6 +102,10 @@ type Tracker struct {
 
 	sweepMu sync.Mutex // guards sweeps, and is held during a sweep
 	sweeps  clock      // a tick for each sweep
+
+	resendMu sync.Mutex // guards the rest
+	resends  clock      // a tick for each shard that Resend looks at
+	turn     int        // the next one
 }
 
 // New returns a tracker that holds nothing. Its time begins with now.
@@ -146,12 +150,14 @@ func (t *Tracker) setClocks(rng *rand.ChaCha8) {
 	seen := max(divideUp(t.cfg.PeerTimeout, timeoutTicks), time.Millisecond)
 	told := max(divideUp(t.cfg.Renew, renewTicks), divideUp(seen, renewParts))
 	t.sweeps = clock{unit: min(seen, told*(toldSpan*3/4)), span: math.MaxInt64}
+	t.resends = clock{unit: max(t.sweeps.unit/time.Duration(len(t.shards)), time.Millisecond), span: math.MaxInt64}
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.seen = clock{unit: seen, span: seenSpan}
 		s.told = clock{unit: told, span: toldSpan}
 		s.minute = clock{unit: time.Minute, span: math.MaxInt64, tick: keepMinutes + 1}
 		s.renew = uint64(divideUp(t.cfg.Renew, told)) + 1
+		s.resend = max(min(uint64(divideUp(t.cfg.PeerTimeout*2/3, told)), maxResend), s.renew+1)
 		s.idle = uint32(divideUp(t.cfg.PeerTimeout, time.Minute))
 		s.rng = *rand.NewPCG(rng.Uint64(), rng.Uint64())
 		s.torrents.key = t.key
@@ -169,16 +175,18 @@ func (t *Tracker) shard(name *wire.InfoHash) (*shard, uint32) {
 	return &t.shards[uint64(hash)*uint64(len(t.shards))>>32], hash
 }
 
-// Run forgets silent peers until ctx ends, and then returns nil.
+// Run forgets silent peers, and tells again of booked ones, until ctx ends. Then it returns nil.
 func (t *Tracker) Run(ctx context.Context) error {
-	timer := time.NewTicker(t.sweeps.unit)
+	timer := time.NewTicker(min(t.sweeps.unit, t.resends.unit))
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
-			t.Expire(time.Now())
+			now := time.Now()
+			t.Expire(now)
+			t.Resend(now)
 		}
 	}
 }
