@@ -385,34 +385,6 @@ func (p *pair) do(o op) {
 	}
 }
 
-// modelResend is after how many seconds the other nodes are told of a booked peer again, at most.
-const modelResend = maxResend
-
-// resend lets the store tell again of booked peers: of those only whom the others would forget before they are due, not
-// before their time, and, when it looked at all, of all whose time is over.
-func (p *pair) resend() {
-	p.t.Helper()
-	whole := p.store.resends.begun+p.store.resends.unit*time.Duration(len(p.store.shards)) <= p.now().Sub(epoch)
-	before := len(p.told)
-	p.store.Resend(p.now())
-	outlives := func(m *modelPeer) bool { return m.seen-m.told > 8+1+1+1 }
-	for _, r := range p.told[before:] {
-		m := p.model.torrents[r.InfoHash].peers[r.Peer]
-		if !outlives(m) || p.model.now-m.told < modelResend*2/3 || r.Flags != [2]wire.Flags{0, wire.Seeding}[role(m.seeder)] {
-			p.t.Fatalf("second %d: told again of %+v, %+v", p.model.now, r, m)
-		}
-		m.told = p.model.now
-		p.model.told = append(p.model.told, r)
-	}
-	for _, t := range p.model.torrents {
-		for peer, m := range t.peers {
-			if whole && outlives(m) && p.model.now-m.told >= modelResend {
-				p.t.Fatalf("second %d: not told again of %v, %+v", p.model.now, peer, m)
-			}
-		}
-	}
-}
-
 // TestModel gives the store and the model long random sequences of everything.
 func TestModel(t *testing.T) {
 	for _, space := range []struct{ shards, torrents, peers, ops, every int }{
