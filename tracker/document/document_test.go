@@ -165,7 +165,8 @@ func TestBuildFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		builds := 0
 		ink := errors.New("out of ink")
-		d := New(Config{Fresh: time.Minute, Timeout: patience, MaxSize: 100, Build: func(_ context.Context, w io.Writer) error {
+		a := NewAdmission(func() uint64 { return 1 << 20 })
+		d := New(Config{Fresh: time.Minute, Timeout: patience, MaxSize: 100, Admission: a, Build: func(_ context.Context, w io.Writer) error {
 			builds++
 			io.WriteString(w, "half")
 			<-time.After(time.Second)
@@ -182,8 +183,8 @@ func TestBuildFails(t *testing.T) {
 			}
 			<-time.After(time.Minute)
 		}
-		if got := d.Counts(); got != (Counts{Followed: 3, Unavailable: 15, Failed: 3}) || builds != 3 {
-			t.Errorf("%+v, %d builds", got, builds)
+		if got := d.Counts(); got != (Counts{Followed: 3, Unavailable: 15, Failed: 3}) || builds != 3 || a.Live() != 0 {
+			t.Errorf("%+v, %d builds, %d live", got, builds, a.Live())
 		}
 	})
 }

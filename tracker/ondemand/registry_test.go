@@ -80,8 +80,12 @@ func TestRouting(t *testing.T) {
 	if r.Route([]byte("films.example")) != nil {
 		t.Error("a route without an entry")
 	}
+	before := r.table.Load()
 	for _, e := range []Entry{{"any", "films.example", 0}, {"one", "films.example", 6969}, {"eighty", "cats.example", 80}, {"six", "2001:db8::1", 0}} {
 		mustPut(t, r, e)
+	}
+	if len(before.byName) != 0 || len(before.byHost) != 0 {
+		t.Error("a table that requests look at was written to")
 	}
 	for host, want := range map[string]string{
 		"films.example": "any", "FILMS.Example.:80": "any", "films.example:6969": "one", "films.example:6970": "any",
