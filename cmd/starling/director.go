@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -110,6 +112,25 @@ func (n *node) directorStatuses() []directorStatus {
 		}
 	}
 	return all
+}
+
+// showDirectors writes a table of on-demand trackers, for people.
+func showDirectors(w io.Writer, all []directorStatus) {
+	rows := make([][]string, len(all))
+	for i, d := range all {
+		host := d.Hostname
+		if d.Port != 0 {
+			host = net.JoinHostPort(host, strconv.Itoa(int(d.Port)))
+		}
+		sync := d.Livesync.State
+		if d.Livesync.Trouble != "" {
+			sync = d.Livesync.Trouble
+		}
+		rows[i] = []string{d.Name, host, count(d.Torrents), count(d.Peers.IPv4 + d.Peers.IPv6), d.Livesync.Group, strconv.Itoa(d.Livesync.Nodes), sync}
+	}
+	writeTable(w, []column{
+		{"ON DEMAND", false}, {"HOST", false}, {"TORRENTS", true}, {"PEERS", true}, {"GROUP", false}, {"NODES", true}, {"STATE", false},
+	}, rows)
 }
 
 func (n *node) serveDirectors(w http.ResponseWriter, _ *http.Request) {

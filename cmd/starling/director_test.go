@@ -123,6 +123,9 @@ func TestDirectors(t *testing.T) {
 	if st := nodeStatusOf(t, b.Admin); len(st.Directors) != 2 || st.Directors[0].Name != "cats" || st.Directors[1].Entry != want || st.Peers.IPv4 != 2 {
 		t.Errorf("status %+v", st)
 	}
+	if r := inTime(t, "status", "--admin", b.Admin); !strings.Contains(r.stdout, "\nfilms      films.example:6969         1      3  ") {
+		t.Errorf("status:\n%s", r.stdout)
+	}
 	must(t, http.StatusNoContent, "DELETE", b.Admin, "/api/v1/director/cats")
 	must(t, http.StatusNotFound, "DELETE", b.Admin, "/api/v1/director/cats")
 	must(t, http.StatusNotFound, "GET", b.Admin, "/api/v1/director/cats")

@@ -126,6 +126,10 @@ func (s *status) table() string {
 		rows = append(rows, s.Nodes[i].row())
 	}
 	writeTable(&b, columns, rows)
+	if len(s.Directors) > 0 {
+		b.WriteByte('\n')
+		showDirectors(&b, s.Directors)
+	}
 	return b.String()
 }
 
