@@ -35,7 +35,7 @@ type lane struct {
 
 // meet makes the exchange ready for a connection that was just accepted.
 func (x *exchange) meet(conn net.Conn) {
-	x.deadline = time.Now().Add(headTimeout)
+	x.deadline = time.Now().Add(firstTimeout)
 	if x.toll.waiter == nil {
 		x.toll.waiter = pacer.NewWaiter()
 		x.push = x.pushOut
