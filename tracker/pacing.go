@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,13 +100,13 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 		cfg: cfg, recorder: pacer.NewRecorder(observation, now),
 		shards: 4 * runtime.GOMAXPROCS(0), key: newHashKey(rand.NewChaCha8(seed)),
 	}
-	c, err := newKinds(cfg.Classes, cmp.Or(cfg.AnnounceRate, cfg.Rate), now)
+	c, err := newKinds(cfg, now)
 	if err != nil {
 		return nil, err
 	}
 	p.classes.Store(c)
 	if cfg.AnnounceRate > 0 {
-		tree, err := pacer.NewTree("requests", cfg.AnnounceRate, 0, cfg.Classes, now)
+		tree, err := pacer.NewTree("requests", cfg.AnnounceRate*perRequest, 0, requestClasses(cfg.Classes), now)
 		if err != nil {
 			return nil, err
 		}
@@ -114,9 +115,30 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 	return p, p.SetRate(now, cfg.Rate)
 }
 
-// newKinds finds what requests need to know of the classes. Without a rate they are judged as parts of any.
-func newKinds(list []pacer.Class, rate int64, now time.Time) (*kinds, error) {
-	tree, err := pacer.NewTree("classes", cmp.Or(rate, anyRate), 0, list, now)
+// perRequest is how many tokens a request has, so that a small part of a few requests a second is still some.
+const perRequest = 1000
+
+// requestClasses returns the classes with their requests in tokens.
+func requestClasses(list []pacer.Class) []pacer.Class {
+	list = slices.Clone(list)
+	for i := range list {
+		c := &list[i]
+		c.Rate, c.Ceil, c.Burst = c.Rate.Times(perRequest), c.Ceil.Times(perRequest), c.Burst*perRequest
+	}
+	return list
+}
+
+// newKinds judges classes and finds what requests need to know of them. Without a rate they are judged as parts of any.
+func newKinds(cfg PacingConfig, now time.Time) (*kinds, error) {
+	list := cfg.Classes
+	tree, err := pacer.NewTree("classes", cmp.Or(cfg.AnnounceRate, cfg.Rate, anyRate), 0, list, now)
+	if err != nil && cfg.AnnounceRate > 0 {
+		// The numbers of the first error are those of the file; a rate may be a part of a request.
+		var small error
+		if tree, small = pacer.NewTree("requests", cfg.AnnounceRate*perRequest, 0, requestClasses(list), now); small == nil {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +238,7 @@ func (p *Pacing) SetAnnounceRate(now time.Time, perSecond int64) error {
 	if p.requests == nil {
 		return fmt.Errorf("an announce rate is set at the start only")
 	}
-	if err := p.requests.gate.Resize(now, perSecond); err != nil {
+	if err := p.requests.gate.Resize(now, perSecond*perRequest); err != nil {
 		return err
 	}
 	p.requests.calendar.SetCapacity(perSecond)
@@ -228,19 +250,21 @@ func (p *Pacing) SetAnnounceRate(now time.Time, perSecond int64) error {
 func (p *Pacing) SetClasses(now time.Time, list []pacer.Class) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c, err := newKinds(list, cmp.Or(p.cfg.AnnounceRate, p.rate), now)
+	cfg := p.cfg
+	cfg.Classes, cfg.Rate = list, p.rate
+	c, err := newKinds(cfg, now)
 	if err != nil {
 		return err
 	}
 	if p.requests != nil {
-		if err := p.requests.gate.Tune(now, list); err != nil {
+		if err := p.requests.gate.Tune(now, requestClasses(list)); err != nil {
 			return err
 		}
 	}
 	if b := p.bytes.Load(); b != nil {
 		if err := b.gate.Tune(now, p.byteClasses(list)); err != nil {
 			if p.requests != nil {
-				err = cmp.Or(p.requests.gate.Tune(now, p.cfg.Classes), err)
+				err = cmp.Or(p.requests.gate.Tune(now, requestClasses(p.cfg.Classes)), err)
 			}
 			return err
 		}

@@ -65,12 +65,12 @@ func (p *Pacing) Stats(now time.Time) PacingStats {
 		s.HardLimit = limit
 	}
 	if r := p.requests; r != nil {
-		s.Requests = pacingClasses(r.gate.Stats(now))
+		s.Requests = pacingClasses(r.gate.Stats(now), perRequest)
 		s.AnnounceRate = s.Requests[0].Rate
 		s.Booked, s.Room = r.calendar.Load(now.Add(DefaultInterval))
 	}
 	if b := p.bytes.Load(); b != nil {
-		s.Bytes = pacingClasses(b.gate.Stats(now))
+		s.Bytes = pacingClasses(b.gate.Stats(now), 1)
 		s.Rate = s.Bytes[0].Rate
 		s.Sharing, s.Connections = b.writes.Present()
 	}
@@ -80,10 +80,13 @@ func (p *Pacing) Stats(now time.Time) PacingStats {
 	return s
 }
 
-// pacingClasses puts what became of the requests of each class beside its rates.
-func pacingClasses(g pacer.GateStats) []PacingClass {
+// pacingClasses puts what became of the requests of each class beside its rates, which are in so many tokens for one.
+func pacingClasses(g pacer.GateStats, unit int64) []PacingClass {
 	list := make([]PacingClass, len(g.Classes))
 	for i, c := range g.Classes {
+		for _, v := range []*int64{&c.Rate, &c.Ceil, &c.Actual, &c.Overrate, &c.Level, &c.Spent, &c.Borrowed, &c.Lent} {
+			*v /= unit
+		}
 		list[i].ClassStats = c
 		for n, name := range g.Names {
 			if name == c.Name {

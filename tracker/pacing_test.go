@@ -167,15 +167,15 @@ func TestPacedSteps(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"sibling", PacingConfig{Redirect: redirect}, announceTarget(1), 302, "another node"},
-		{"sent on already", PacingConfig{Redirect: redirect}, announceTarget(1, "moved", "1"), 200, "5:peers0:"},
-		{"no sibling", PacingConfig{}, announceTarget(1), 200, "5:peers0:"},
+		{"sibling", PacingConfig{Redirect: redirect}, announceTarget(1, "compact", "1"), 302, "another node"},
+		{"sent on already", PacingConfig{Redirect: redirect}, announceTarget(1, "moved", "1", "compact", "1"), 200, "5:peers0:"},
+		{"no sibling", PacingConfig{}, announceTarget(1, "compact", "1"), 200, "5:peers0:"},
 		{"jail", PacingConfig{Classes: jail, Redirect: redirect}, announceTarget(1, "peer_id", "-BAD0000000000000000"), 200, "8:retry ini"},
-		{"scrape", PacingConfig{}, "/scrape?info_hash=" + strings.Repeat("%01", 20), 200, "14:failure reason"},
+		{"scrape", PacingConfig{}, "/scrape?info_hash=%01" + strings.Repeat("%00", 19), 200, "14:failure reason"},
 	} {
 		c.cfg.AnnounceRate = 100
 		x, _, p := paced(t, c.cfg)
-		fill(x.tracker, hashOf(1), 300, false, false)
+		fill(x.tracker, wire.InfoHash{1}, 300, false, false)
 		for class := range p.classes.Load().waits {
 			for p.requests.gate.Try(testStart, 0, class, 1) {
 			}
@@ -197,13 +197,13 @@ func TestPacedSteps(t *testing.T) {
 // TestPacedShortAfterWait: an answer that waited for more than a quarter of its deadline has fewer peers, and gives back what those would have cost.
 func TestPacedShortAfterWait(t *testing.T) {
 	x, _, p := paced(t, PacingConfig{Rate: 1 << 30})
-	fill(x.tracker, hashOf(1), 300, false, false)
+	fill(x.tracker, wire.InfoHash{1}, 300, false, false)
 	k := p.classes.Load()
 	for _, c := range []struct {
 		waited time.Duration
 		peers  int
 	}{{0, 50}, {400 * time.Millisecond, 50}, {600 * time.Millisecond, 25}, {1100 * time.Millisecond, 10}, {1600 * time.Millisecond, 0}} {
-		r, _, err := wire.ParseRequest([]byte(get("/announce?info_hash=" + strings.Repeat("%01", 20) + "&port=1&left=1&compact=1")))
+		r, _, err := wire.ParseRequest([]byte(get(announceTarget(1, "compact", "1"))))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +228,7 @@ func TestPacedTimeJumps(t *testing.T) {
 	_, _, p := paced(t, PacingConfig{AnnounceRate: rate, Rate: 100_000})
 	drain := func(now time.Time) (n int) {
 		p.tick(now)
-		for p.requests.gate.Try(now, 0, 1, 1) {
+		for p.requests.gate.Try(now, 0, 1, perRequest) {
 			n++
 		}
 		return n
@@ -292,8 +292,8 @@ func TestPacingConfig(t *testing.T) {
 // TestPacedAllocations: what is admitted is answered without an allocation.
 func TestPacedAllocations(t *testing.T) {
 	x, w, _ := paced(t, PacingConfig{Rate: 1 << 40, AnnounceRate: 1 << 30})
-	fill(x.tracker, hashOf(1), 300, false, false)
-	for _, target := range []string{announceTarget(1, "compact", "1"), "/scrape?info_hash=" + strings.Repeat("%01", 20), "/none"} {
+	fill(x.tracker, wire.InfoHash{1}, 300, false, false)
+	for _, target := range []string{announceTarget(1, "compact", "1"), "/scrape?info_hash=%01" + strings.Repeat("%00", 19), "/none"} {
 		request, out := []byte(get(target)), make([]byte, 0, 4096)
 		if n := testing.AllocsPerRun(100, func() { x.handle(testStart, testAddr4, request, out) }); n != 0 {
 			t.Errorf("%s: %v allocations", target, n)

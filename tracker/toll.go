@@ -24,7 +24,7 @@ type toll struct {
 	request  pacer.Request
 	class    int
 	announce bool
-	requests int64 // announces that it counts as; 0: it is no announce and no scrape, but something that is wrong
+	requests int64 // tokens for the announces that it counts as; 0: it is no announce and no scrape, but something that is wrong
 	bytes    int64 // of the whole answer
 	peers    int   // in it
 	bare     int64 // bytes of the answer without peers
@@ -165,5 +165,5 @@ func (a *Answer) shorten(n int) {
 // client names the client of a request to the pacing.
 func (t *toll) client(kind pacer.Kind, from netip.Addr, peerID []byte, requests int64) {
 	t.request.Kind, t.request.Client, t.request.PeerID = kind, from, peerID
-	t.announce, t.requests, t.peers = kind != pacer.Scrape, requests, 0
+	t.announce, t.requests, t.peers = kind != pacer.Scrape, requests*perRequest, 0
 }

@@ -149,7 +149,6 @@ func TestWithoutEffect(t *testing.T) {
 	invoke(t, nil, silent("--one-root", "--rate", "1MB/s", "--livesync-rate", "1MB/s")...).wantUsageError(t, "--one-root", "livesync-rate")
 	invoke(t, nil, silent("--livesync-rate", "3B/s")...).wantUsageError(t, "--livesync-rate", "control", "0")
 	invoke(t, nil, silent("--rate", "3B/s")...).wantUsageError(t, "--rate", "event", "0")
-	invoke(t, nil, silent("--announce-rate", "3/s")...).wantUsageError(t, "--announce-rate", "event", "0")
 	invoke(t, []string{"STARLING_ONE_ROOT=true"}, silent()...).wantUsageError(t, "STARLING_ONE_ROOT", "rate")
 	if r := invoke(t, nil, silent("--role", "standby")...); r != (result{}) {
 		t.Errorf("a role alone: %+v", r)

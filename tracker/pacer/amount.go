@@ -73,6 +73,12 @@ const million = 1_000_000
 // Tokens is an amount of n tokens a second.
 func Tokens(n int64) Amount { return Amount{tokens: n} }
 
+// Times is an amount of n times as many tokens; a part stays the same part.
+func (a Amount) Times(n int64) Amount {
+	a.tokens *= n
+	return a
+}
+
 // Percent is a part of the parent's rate, or of its ceiling, as the case is.
 func Percent(p float64) Amount {
 	return Amount{parts: int64(math.Round(p * million / 100))}
