@@ -290,9 +290,9 @@ func drawSiblings(w io.Writer, siblings []siblingStatus) {
 		case !b.Room:
 			state = "full"
 		}
-		rows[i] = []string{b.URL, state, count(b.Sent), b.Trouble}
+		rows[i] = []string{b.URL, state, count(b.Chosen), b.Trouble}
 	}
-	writeTable(w, []column{{"SIBLING", false}, {"STATE", false}, {"CLIENTS SENT", true}, {"TROUBLE", false}}, rows)
+	writeTable(w, []column{{"SIBLING", false}, {"STATE", false}, {"CLIENTS", true}, {"TROUBLE", false}}, rows)
 }
 
 // bytesRate writes bytes a second as the flags take them.

@@ -52,9 +52,9 @@ func (e *exposition) siblings(siblings []siblingStatus) {
 	for _, b := range siblings {
 		e.sample(number(b.Room), "sibling", b.URL)
 	}
-	e.counter("sibling_clients_total", "Clients that were sent to a sibling.")
+	e.counter("sibling_clients_total", "Clients for whom a sibling was chosen; how many were sent on is in answers.")
 	for _, b := range siblings {
-		e.sample(float64(b.Sent), "sibling", b.URL)
+		e.sample(float64(b.Chosen), "sibling", b.URL)
 	}
 }
 

@@ -53,7 +53,7 @@ type siblingStatus struct {
 	Up      bool   `json:"up"`
 	Room    bool   `json:"room"`
 	Trouble string `json:"trouble,omitempty"`
-	Sent    uint64 `json:"clients_sent"`
+	Chosen  uint64 `json:"clients"` // for whom it was chosen
 }
 
 // treeStatus is a tree of classes, the root first, parents before children.
@@ -110,7 +110,7 @@ func (n *node) pacingStatus(now time.Time) pacingStatus {
 	}
 	for _, b := range n.steering.siblings.Stats(now) {
 		s.Siblings = append(s.Siblings, siblingStatus{
-			URL: b.Base + "/announce", Health: b.Health, Up: b.Up, Room: b.Room, Trouble: b.Trouble, Sent: b.Sent,
+			URL: b.Base + "/announce", Health: b.Health, Up: b.Up, Room: b.Room, Trouble: b.Trouble, Chosen: b.Chosen,
 		})
 	}
 	return s

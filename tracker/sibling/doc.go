@@ -16,7 +16,7 @@
 // again, by any tracker of ours. So there is no loop, however many trackers believe of each other that they have room.
 //
 //	GET /announce?info_hash=..&port=6881                  there are no tokens
-//	307 Location: http://b.example.org:6969/announce?info_hash=..&port=6881&starling-redirected=1
+//	302 Location: http://b.example.org:6969/announce?info_hash=..&port=6881&starling-redirected=1
 //
 // # Health
 //

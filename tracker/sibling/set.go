@@ -50,7 +50,7 @@ type state struct {
 	room    bool   // it did not say that it has none
 	up      bool   // as the log has it
 	trouble string // why the last probe failed
-	sent    uint64 // clients
+	chosen  uint64 // for so many clients
 }
 
 // New returns a set whose siblings are down until something is known of them.
@@ -100,7 +100,7 @@ func (s *Set) next(now time.Time, length int) *state {
 		b := s.all[s.turn%len(s.all)]
 		s.turn++
 		if b.room && b.health.Up(now) && len(b.Base)+length <= maxLocation {
-			b.sent++
+			b.chosen++
 			return b
 		}
 	}
@@ -136,7 +136,7 @@ type Stats struct {
 	Sibling
 	Up, Room bool
 	Trouble  string // why the last probe failed; empty: it did not
-	Sent     uint64 // clients, since the start
+	Chosen   uint64 // for so many clients, a few of whom were answered here with less after all
 }
 
 // Stats returns what is known, in the order of the configuration.
@@ -145,7 +145,7 @@ func (s *Set) Stats(now time.Time) []Stats {
 	defer s.mu.Unlock()
 	all := make([]Stats, len(s.all))
 	for i, b := range s.all {
-		all[i] = Stats{Sibling: b.Sibling, Up: b.health.Up(now), Room: b.room, Trouble: b.trouble, Sent: b.sent}
+		all[i] = Stats{Sibling: b.Sibling, Up: b.health.Up(now), Room: b.room, Trouble: b.trouble, Chosen: b.chosen}
 	}
 	return all
 }

@@ -178,7 +178,7 @@ func TestOnlyHealthyOnesWithRoom(t *testing.T) {
 		pass(20 * time.Second)
 		want("all are down", "", "")
 		stats := s.Stats(time.Now())
-		if stats[0].Trouble != "connection refused" || stats[0].Sent+stats[1].Sent != 14 {
+		if stats[0].Trouble != "connection refused" || stats[0].Chosen+stats[1].Chosen != 14 {
 			t.Errorf("stats %+v", stats)
 		}
 	})
