@@ -220,10 +220,15 @@ func syncClasses(tree *pacer.Tree) map[string]int {
 }
 
 // Sync asks for the bytes of a packet of livesync, which are under the same root as the answers: 0 lets it go, else it
-// says after how long to ask again. The classes are those of pacer.LanClasses.
+// says after how long to ask again. The classes are those of pacer.LanClasses. Answers over UDP cannot be refused and
+// may leave the root in debt for as long as they flood it; what is assured to livesync leaves all the same.
 func (p *Pacing) Sync(now time.Time, class string, bytes int) (wait time.Duration) {
 	b := p.bytes.Load()
-	if b == nil || b.gate.Try(now, 0, b.sync[class], int64(bytes)) {
+	if b == nil {
+		return 0
+	}
+	n, size := b.sync[class], int64(bytes)
+	if b.gate.Try(now, 0, n, size) || b.gate.TryOwn(now, n, size) {
 		return 0
 	}
 	return syncAgain

@@ -55,3 +55,25 @@ func TestSyncUnderOneRoot(t *testing.T) {
 		t.Errorf("a packet waits without a rate; %v", err)
 	}
 }
+
+// TestSyncBesideAFlood: while answers that cannot be refused keep the root in debt, livesync has its assured rate, and no more.
+func TestSyncBesideAFlood(t *testing.T) {
+	const rate, packet = 1_000_000, 1464
+	now := time.Unix(1_800_000_000, 0)
+	p, err := NewPacing(PacingConfig{Rate: rate, OneRoot: true}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent int64
+	for range 1000 {
+		p.bytes.Load().gate.Charge(0, 1, 100_000) // ten times the rate
+		p.tick(now)
+		for p.Sync(now, "live", packet) == 0 {
+			sent += packet
+		}
+		now = now.Add(pacer.Epoch)
+	}
+	if want := int64(10 * rate * 20 / 100 * 12 / 100); sent < want*98/100 || sent > want*102/100+packet {
+		t.Errorf("sent %d bytes within 10 s, want %d", sent, want)
+	}
+}

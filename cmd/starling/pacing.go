@@ -257,7 +257,7 @@ const barWidth = 30
 // bar draws what a class has in use of the root's rate.
 func (c *classStatus) bar(root int64) string {
 	width := func(n int64) int { return int(min(max(n, 0), root) * barWidth / max(root, 1)) }
-	own, actual := width(c.Rate), width(c.Actual)
+	own, actual := max(width(c.Rate), 1), width(c.Actual)
 	if c.Actual > 0 {
 		actual = max(actual, 1)
 	}

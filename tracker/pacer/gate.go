@@ -80,6 +80,13 @@ func (g *Gate) TryWhole(now time.Time, shard, class int, n int64) bool {
 		g.leases.renewLocked(now, c, class, n)
 }
 
+// TryOwn is Tree.TakeOwn, for those that Try refused.
+func (g *Gate) TryOwn(now time.Time, class int, n int64) bool {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	return g.leases.tree.TakeOwn(now, class, n)
+}
+
 // Charge is Leases.Charge.
 func (g *Gate) Charge(shard, class int, n int64) { g.leases.Charge(shard, class, n) }
 

@@ -244,6 +244,19 @@ func (t *Tree) Take(now time.Time, class int, n int64) (g Grant, wait time.Durat
 	return g, 0
 }
 
+// TakeOwn admits a request of n tokens if the class has one of its own,
+// whatever debts those above it have: Charge made them, for what could not be
+// refused. It is for work that must go on beside that, at its assured rate.
+func (t *Tree) TakeOwn(now time.Time, class int, n int64) bool {
+	t.advance(now)
+	c := t.leaves[class]
+	if c.own.level <= 0 || c.ceil.level <= 0 {
+		return false
+	}
+	t.pay(c, 0, n)
+	return true
+}
+
 // Lease takes up to want tokens ahead of use, the class's own first, without
 // debt. If there are some but fewer than need, they are made up to need by a
 // debt of the last lender: one request is admitted as by Take.
