@@ -117,15 +117,15 @@ func (n *node) pacingStatus(now time.Time) pacingStatus {
 }
 
 // take adds the figures of the announce servers.
-func (s *pacingStatus) take(p tracker.PacingStats) {
-	s.Steps, s.Seconds, s.Bandwidth = p.Steps, p.Seconds, observed(p.Bandwidth)
-	if len(p.Requests) > 0 {
-		s.Trees = append(s.Trees, treeStatusOf("requests", "requests", p.Requests))
-		s.Calendar = &calendarStatus{p.Booked, p.Room}
+func (p *pacingStatus) take(stats tracker.PacingStats) {
+	p.Steps, p.Seconds, p.Bandwidth = stats.Steps, stats.Seconds, observed(stats.Bandwidth)
+	if len(stats.Requests) > 0 {
+		p.Trees = append(p.Trees, treeStatusOf("requests", "requests", stats.Requests))
+		p.Calendar = &calendarStatus{stats.Booked, stats.Room}
 	}
-	if len(p.Bytes) > 0 {
-		s.Trees = append(s.Trees, treeStatusOf("bytes", "bytes", p.Bytes))
-		s.Sharing, s.Waiting = p.Sharing.String(), p.Connections
+	if len(stats.Bytes) > 0 {
+		p.Trees = append(p.Trees, treeStatusOf("bytes", "bytes", stats.Bytes))
+		p.Sharing, p.Waiting = stats.Sharing.String(), stats.Connections
 	}
 }
 
