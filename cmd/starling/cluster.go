@@ -111,7 +111,7 @@ func printCluster(w io.Writer, nodes []*node) {
 	for i, n := range nodes {
 		at := n.httpListeners[0].Addr().String()
 		rows[i] = []string{
-			"   http://" + at + "/announce", "udp://" + at + "/announce", "http://" + n.admin.Addr().String() + "/",
+			"   http://" + at + "/announce", "udp://" + at, "http://" + n.admin.Addr().String() + "/",
 		}
 	}
 	writeTable(w, []column{{title: "   ANNOUNCE OVER HTTP"}, {title: "OR OVER UDP"}, {title: "STATUS"}}, rows)
@@ -121,8 +121,10 @@ func printCluster(w io.Writer, nodes []*node) {
 Announce a client to one tracker, then another client of the same torrent to
 another: the second is told of the first.
 
-   %s announce http://%s/announce --info-hash %s
-   %s announce udp://%s/announce --info-hash %s --port 6882
+   %s announce http://%s/announce \
+      --info-hash %s
+   %s announce udp://%s \
+      --info-hash %s --port 6882
 
 What the last one knows of all of them:
 

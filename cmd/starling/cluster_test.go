@@ -68,7 +68,7 @@ func TestCluster(t *testing.T) {
 	c := startCluster(t, 3)
 	addr := func(i int) string { return loopback(c.port + i) }
 	for i := range 3 {
-		for _, want := range []string{"http://" + addr(2*i) + "/announce", "udp://" + addr(2*i) + "/announce", "http://" + addr(2*i+1) + "/"} {
+		for _, want := range []string{"http://" + addr(2*i) + "/announce", "udp://" + addr(2*i), "http://" + addr(2*i+1) + "/"} {
 			if !strings.Contains(c.text, want) {
 				t.Errorf("%s was not printed", want)
 			}
@@ -107,9 +107,14 @@ func TestCluster(t *testing.T) {
 func TestClusterCommands(t *testing.T) {
 	c := startCluster(t, 1)
 	defer func() { c.end(); <-c.code }()
-	lines := regexp.MustCompile(`(?m)^   `+regexp.QuoteMeta(programName())+` (.*)$`).FindAllStringSubmatch(c.text, -1)
+	lines := regexp.MustCompile(`(?m)^   `+regexp.QuoteMeta(programName())+` (.*)$`).FindAllStringSubmatch(strings.ReplaceAll(c.text, "\\\n", ""), -1)
 	if len(lines) != 3 {
 		t.Fatalf("%d commands in:\n%s", len(lines), c.text)
+	}
+	for line := range strings.Lines(strings.ReplaceAll(c.text, programName(), "starling")) {
+		if len(line) > helpWidth+len("\n")+3 { // three ports stand in a line, here of five digits each
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
 	}
 	for _, line := range lines {
 		if r := inTime(t, strings.Fields(line[1])...); r.code != exitOK {
