@@ -34,7 +34,7 @@ type HTTPConfig struct {
 // held, and such a tracker has to end loudly rather than answer on.
 type HTTP struct {
 	tracker        *Tracker
-	pacing         *Pacing                    // nil: nothing is paced
+	paced          atomic.Pointer[Pacing]     // nil: nothing is paced
 	route          func(host []byte) *Tracker // nil: all requests are for tracker
 	sources        sources
 	maxConnections int64     // at once
@@ -72,10 +72,14 @@ const (
 
 // NewHTTP returns a server for t. It starts nothing.
 func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
-	s := &HTTP{tracker: t, route: cfg.Route, pacing: cfg.Pacing, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
+	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
+	s.paced.Store(cfg.Pacing)
 	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
 	return s
 }
+
+// Pace begins to pace a server that did not: each connection from its next request on.
+func (s *HTTP) Pace(p *Pacing) { s.paced.Store(p) }
 
 // connectionBound leaves an eighth of the file descriptors this process may
 // have to everything else in it, where that is less than the usual bound.

@@ -43,12 +43,17 @@ const (
 // head. A client that sends a byte now and then gains nothing by it.
 func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 	answered := false
-	if x.pacing != nil {
+	if x.pacing = x.paced.Load(); x.pacing != nil {
 		x.meet(conn)
 	}
 	for {
 		n, err := conn.Read(x.in[len(x.in):cap(x.in)])
 		x.in = x.in[:len(x.in)+n]
+		if x.pacing == nil {
+			if x.pacing = x.paced.Load(); x.pacing != nil {
+				x.meet(conn)
+			}
+		}
 		now := time.Now()
 		p := writeOn
 		for p == writeOn {

@@ -27,6 +27,8 @@ type exchange struct {
 	hashes   []wire.InfoHash
 	files    []wire.ScrapeFile
 
+	pacing *Pacing // the server's, since the last bytes were read; nil: nothing is paced
+
 	// With pacing only.
 	toll     toll
 	booking  pacer.Booking

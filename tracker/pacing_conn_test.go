@@ -347,7 +347,7 @@ func TestPacedPipeline(t *testing.T) {
 func TestPacedPushBack(t *testing.T) {
 	const rate = 1 << 30
 	p := newPacing(t, PacingConfig{Rate: rate}, time.Now())
-	x := &exchange{HTTP: NewHTTP(New(testConfig, time.Now()), HTTPConfig{Pacing: p})}
+	x := &exchange{HTTP: NewHTTP(New(testConfig, time.Now()), HTTPConfig{Pacing: p}), pacing: p}
 	x.tally, x.ending = &x.tallies[0], new(atomic.Bool)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

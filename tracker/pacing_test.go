@@ -27,10 +27,10 @@ func newPacing(t testing.TB, cfg PacingConfig, now time.Time) *Pacing {
 func paced(t testing.TB, cfg PacingConfig) (*exchange, *udpWorker, *Pacing) {
 	p := newPacing(t, cfg, testStart)
 	x := testHTTP(testConfig)
-	x.HTTP.pacing = p
+	x.pacing = p
 	x.toll.waiter = pacer.NewWaiter()
 	w := testUDP(testConfig)
-	w.UDP.pacing, w.UDP.tracker = p, x.tracker
+	w.pacing, w.UDP.tracker = p, x.tracker
 	return x, w, p
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"starling/wire"
@@ -31,7 +32,7 @@ type UDP struct {
 	tracker *Tracker
 	sources sources
 	ids     *connIDs
-	pacing  *Pacing // nil: nothing is paced
+	paced   atomic.Pointer[Pacing] // nil: nothing is paced
 
 	mu      sync.Mutex
 	tallies []*tally // one for each Serve there was
@@ -44,8 +45,13 @@ var udpRefusals = []refusal{
 
 // NewUDP returns a server for t. It starts nothing.
 func NewUDP(t *Tracker, cfg UDPConfig) *UDP {
-	return &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now()), pacing: cfg.Pacing}
+	s := &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now())}
+	s.paced.Store(cfg.Pacing)
+	return s
 }
+
+// Pace begins to pace a server that did not.
+func (s *UDP) Pace(p *Pacing) { s.paced.Store(p) }
 
 // Counts returns what the server has done on all its sockets.
 func (s *UDP) Counts() ServerCounts {
@@ -107,6 +113,9 @@ func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 			w.tally.refuse(refuseReceive)
 			time.Sleep(receivePause)
 			continue
+		}
+		if w.pacing == nil {
+			w.pacing = w.paced.Load()
 		}
 		reply := w.handle(time.Now(), from.Addr(), in[:n], out[:0])
 		if len(reply) == 0 {

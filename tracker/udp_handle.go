@@ -24,7 +24,8 @@ type udpWorker struct {
 	scratch  connScratch
 	announce Announce
 	answer   Answer
-	toll     toll // with pacing only
+	pacing   *Pacing // the server's, since the last packet; nil: nothing is paced
+	toll     toll    // with pacing only
 }
 
 // handle returns the answer to a packet, appended to dst, or nothing when there is none to give.
