@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"starling/tracker/document"
-	"starling/tracker/pacer"
 )
 
 // Bounds of the status. Many may ask for it at once, dashboards above all, and each picture is a
@@ -30,12 +29,7 @@ func (n *node) openDocuments() {
 }
 
 // bandwidth is what the line carries, in bytes a second, as far as that is known.
-func (n *node) bandwidth() uint64 {
-	if p := n.steering.pacing; p != nil {
-		return p.Recorder().Bandwidth()
-	}
-	return pacer.Unlimited
-}
+func (n *node) bandwidth() uint64 { return n.steering.pacing.Recorder().Bandwidth() }
 
 // documents adds how the documents were served.
 func (e *exposition) documents(name string, c document.Counts) {

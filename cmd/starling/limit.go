@@ -26,11 +26,10 @@ type limitStatus struct {
 // serveLimit shows the hard limit.
 func (n *node) serveLimit(w http.ResponseWriter, _ *http.Request) {
 	st := n.steering.state(time.Now())
-	l := limitStatus{Requested: st.limit > 0, Limit: st.limit, InForce: st.rate}
-	if p := n.steering.pacing; p != nil {
-		l.Observed = observed(p.Recorder().Bandwidth())
-	}
-	serveJSON(w, http.StatusOK, l)
+	serveJSON(w, http.StatusOK, limitStatus{
+		Requested: st.limit > 0, Limit: st.limit, InForce: st.rate,
+		Observed: observed(n.steering.pacing.Recorder().Bandwidth()),
+	})
 }
 
 // observed returns a bandwidth as JSON has it: 0 while nothing is known.
@@ -85,13 +84,13 @@ func limitText(r *http.Request) (string, error) {
 }
 
 func (n *node) changeLimit(w http.ResponseWriter, r *http.Request, limit int64) {
-	if n.steering.pacing == nil {
-		http.Error(w, "this node paces nothing: start it with rate, uplink or announce-rate", http.StatusConflict)
-		return
-	}
 	if err := n.steering.setLimit(time.Now(), limit); err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
+	}
+	if n.steering.state(time.Now()).paces {
+		n.http.Pace(n.steering.pacing)
+		n.udp.Pace(n.steering.pacing)
 	}
 	n.log.Info().Int64("bytes_per_second", limit).Str("from", r.RemoteAddr).Msg("another hard limit was asked for; 0 is none")
 	n.serveLimit(w, r)

@@ -40,6 +40,7 @@ func TestLimit(t *testing.T) {
 		{map[string]setting{"rate": {"", []string{"10MB/s"}}}, 10_000_000},
 		{map[string]setting{"uplink": {"", []string{"12MB/s"}}}, 3_000_000}, // the part it starts with
 		{map[string]setting{"announce-rate": {"", []string{"1000/s"}}}, 0},
+		{map[string]setting{}, 0},
 	} {
 		n := testNode(t, tt.settings)
 		if l := limitOf(t, ask(n, "GET", "/api/v1/limit", "localhost")); l != (limitStatus{InForce: tt.base}) {
@@ -90,9 +91,6 @@ func TestBadLimits(t *testing.T) {
 	if l := limitOf(t, ask(n, "GET", "/api/v1/limit", "localhost")); l.InForce != 5_000_000 {
 		t.Errorf("in force: %+v", l)
 	}
-	if w := change(testNode(t, nil), "PUT", "/api/v1/limit?rate=5MB/s", ""); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "rate") {
-		t.Errorf("a node that paces nothing: %d %s", w.Code, w.Body)
-	}
 }
 
 // TestWhoMayLimit: pages of the web, other hosts and whoever comes over an address that others reach may look, and change nothing.
@@ -124,26 +122,52 @@ func TestWhoMayLimit(t *testing.T) {
 	}
 }
 
-// TestLimitOverTCP changes the limit of a node that serves, as an operator does.
+// TestLimitWhereNothingIsPaced: a hard limit holds at a node that had no rate, for connections that were open, too.
+func TestLimitWhereNothingIsPaced(t *testing.T) {
+	s := serve(t, "--livesync-interface", "none")
+	query := "http://" + s.HTTP[0] + "/announce?info_hash=" + exampleHash[:20] + "&port=6881"
+	spent := func() (n int64) {
+		for _, tree := range nodeStatusOf(t, s.Admin).Pacing.Trees {
+			n += tree.Classes[0].Spent
+		}
+		return n
+	}
+	get(t, query)
+	if n := spent(); n != 0 {
+		t.Errorf("%d bytes were charged without a rate", n)
+	}
+	put(t, s.Admin, "PUT", "100KB/s")
+	await(t, "what is answered is charged", func() bool { get(t, query); return spent() > 0 })
+	put(t, s.Admin, "DELETE", "")
+	await(t, "nothing is limited", func() bool { return nodeStatusOf(t, s.Admin).Pacing.Rate == 0 })
+	get(t, query)
+}
+
+// put changes the limit of a node that serves, as an operator does.
+func put(t *testing.T, admin, method, body string) {
+	t.Helper()
+	req, err := http.NewRequest(method, "http://"+admin+"/api/v1/limit", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if answer, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
+		t.Errorf("%s: %d %s", method, res.StatusCode, answer)
+	}
+}
+
+// TestLimitOverTCP changes the limit of a node that serves.
 func TestLimitOverTCP(t *testing.T) {
 	s := serve(t, "--livesync-interface", "none", "--rate", "10MB/s")
 	for _, tt := range []struct {
 		method, body string
 		want         int64
 	}{{"PUT", "1MB/s", 1_000_000}, {"DELETE", "", 10_000_000}} {
-		req, err := http.NewRequest(tt.method, "http://"+s.Admin+"/api/v1/limit", strings.NewReader(tt.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			t.Errorf("%s: %d %s", tt.method, res.StatusCode, body)
-		}
+		put(t, s.Admin, tt.method, tt.body)
 		await(t, "the status shows it", func() bool { // it may be a moment old
 			p := nodeStatusOf(t, s.Admin).Pacing
 			return p.Rate == tt.want && p.Trees[0].Classes[0].Rate == tt.want

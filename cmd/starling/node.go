@@ -203,8 +203,12 @@ func (n *node) assemble(who *identity, iface string) error {
 	if err := n.openDirectors(); err != nil {
 		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
 	}
-	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: n.steering.pacing})
-	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: n.steering.pacing})
+	var pacing *tracker.Pacing // nil: nothing is paced, and nothing is paid for it
+	if n.cfg.paced() {
+		pacing = n.steering.pacing
+	}
+	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing})
+	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing})
 	return nil
 }
 
@@ -248,9 +252,7 @@ func (n *node) run(ctx context.Context) error {
 	for _, conn := range n.udpConns {
 		servers.start("udp", func(ctx context.Context) error { return n.udp.Serve(ctx, conn) })
 	}
-	if n.steering.pacing != nil { // it ends with the servers: what waits in its queues is answered then
-		servers.start("pacing", n.steering.pacing.Run)
-	}
+	servers.start("pacing", n.steering.runPacing) // it ends with the servers: what waits in its queues is answered then
 	rest.start("steering", func(ctx context.Context) error {
 		return n.steering.run(ctx, func() []livesync.NodeStatus { return n.livesync.Status().Nodes })
 	})

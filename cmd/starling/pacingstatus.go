@@ -98,7 +98,7 @@ func (n *node) pacingStatus(now time.Time) pacingStatus {
 		Role: n.cfg.role.String(), Rate: st.rate, Limit: st.limit, AnnounceRate: n.cfg.announceRate,
 		Uplink: n.uplinkStatus(now, st), Trees: []treeStatus{}, Seconds: []int64{}, Siblings: []siblingStatus{},
 	}
-	if n.steering.pacing != nil {
+	if st.paces {
 		s.take(n.steering.pacing.Stats(now))
 	}
 	if n.lanes != nil {

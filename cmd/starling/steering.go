@@ -29,12 +29,14 @@ import (
 type steering struct {
 	cfg      *config
 	log      zerolog.Logger
-	pacing   *tracker.Pacing // nil: nothing is paced
+	pacing   *tracker.Pacing
+	paced    chan struct{} // closed once the servers ask pacing: at the start, or when a limit is asked for
 	siblings *sibling.Set
 	appeared chan struct{} // a node did: look at once
 
 	mu     sync.Mutex            // guards all below
 	uplink *pacer.Uplink[string] // nil: it is not shared
+	paces  bool                  // paced is closed
 	limit  int64                 // asked for at the admin address; 0: none
 	rate   int64                 // in force, bytes a second; 0: unlimited
 	short  uint64                // answers that were less than whole, when last looked at
@@ -51,18 +53,14 @@ const (
 	fullMemory    = 10 * time.Second // for how long a node that ran out of tokens has no room for the clients of others
 )
 
-// newSteering returns the steering of a node, with pacing if there is anything to pace. The error names what is wrong and
-// has the numbers.
+// newSteering returns the steering of a node. The error names what is wrong and has the numbers.
 func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, error) {
-	s := &steering{cfg: cfg, log: log, appeared: make(chan struct{}, 1), rate: cfg.rate}
+	s := &steering{cfg: cfg, log: log, paced: make(chan struct{}), appeared: make(chan struct{}, 1), rate: cfg.rate}
 	s.siblings = sibling.New(sibling.Config{
 		Siblings: cfg.siblings, Mode: cfg.siblingHealth,
 		Silent: livesync.AbsentAfter * cfg.beaconInterval, Idle: cfg.beaconInterval, Probe: probeInterval,
 		Log: log,
 	}, now)
-	if !cfg.paced() {
-		return s, nil
-	}
 	pacing := tracker.PacingConfig{
 		// Classes are judged by the whole uplink: the share of it comes and goes.
 		Rate: leastRate(cfg.rate, cfg.uplink), Sharing: cfg.sharing, AnnounceRate: cfg.announceRate,
@@ -83,7 +81,28 @@ func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if cfg.paced() {
+		s.paceLocked()
+	}
 	return s, s.applyLocked(now)
+}
+
+// paceLocked says that the servers are to be paced from now on.
+func (s *steering) paceLocked() {
+	if !s.paces {
+		s.paces = true
+		close(s.paced)
+	}
+}
+
+// runPacing divides the rates, once there is one, until ctx ends.
+func (s *steering) runPacing(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.paced:
+		return s.pacing.Run(ctx)
+	}
 }
 
 // whereClasses names the place of the classes: the file, or the rate that those built in divide.
@@ -178,9 +197,6 @@ func (s *steering) member(now, heard time.Time, addr netip.Addr) (m pacer.Member
 // applyLocked puts the least rate in force.
 func (s *steering) applyLocked(now time.Time) error {
 	rate := leastRate(s.cfg.rate, s.shareLocked(now), s.limit)
-	if s.pacing == nil {
-		return nil
-	}
 	if err := s.pacing.SetRate(now, rate); err != nil {
 		return err
 	}
@@ -199,7 +215,8 @@ func (s *steering) shareLocked(now time.Time) int64 {
 	return s.uplink.Share(now)
 }
 
-// setLimit asks for a hard limit, in bytes a second; 0 takes it away. After an error the limit is as it was.
+// setLimit asks for a hard limit, in bytes a second; 0 takes it away. After an error the limit is as it was. Where nothing
+// was paced, something is from then on: the caller tells the servers.
 func (s *steering) setLimit(now time.Time, limit int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,6 +227,7 @@ func (s *steering) setLimit(now time.Time, limit int64) error {
 		return err
 	}
 	if limit > 0 {
+		s.paceLocked()
 		s.pacing.Recorder().RequestHardLimit(uint64(limit))
 	} else {
 		s.pacing.Recorder().ClearHardLimit()
@@ -219,7 +237,7 @@ func (s *steering) setLimit(now time.Time, limit int64) error {
 
 // setClasses puts other classes in force; an error names what is wrong and changes nothing.
 func (s *steering) setClasses(now time.Time, list []pacer.Class) error {
-	if s.pacing == nil {
+	if !s.cfg.paced() {
 		return errors.New("nothing is paced: rate, uplink and announce-rate need a restart")
 	}
 	return s.pacing.SetClasses(now, list)
@@ -227,12 +245,11 @@ func (s *steering) setClasses(now time.Time, list []pacer.Class) error {
 
 // lookForShortageLocked notes whether somebody was answered with less than everything.
 func (s *steering) lookForShortageLocked(now time.Time) {
-	if s.pacing == nil {
+	if !s.paces {
 		return
 	}
 	var short uint64
-	steps := s.pacing.Stats(now).Steps
-	for name, n := range steps {
+	for name, n := range s.pacing.Stats(now).Steps {
 		if name != pacer.Serve.String() {
 			short += n
 		}
@@ -251,6 +268,7 @@ func (s *steering) hasRoom(now time.Time) bool {
 
 // uplinkState is what there is to see of the uplink.
 type uplinkState struct {
+	paces              bool
 	rate, limit, share int64
 	grows              time.Time // when the share does next; zero: not while nothing changes
 	members            map[string]pacer.Member
@@ -260,7 +278,7 @@ type uplinkState struct {
 func (s *steering) state(now time.Time) uplinkState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := uplinkState{rate: s.rate, limit: s.limit, share: s.shareLocked(now)}
+	st := uplinkState{paces: s.paces, rate: s.rate, limit: s.limit, share: s.shareLocked(now)}
 	if s.uplink != nil {
 		st.members = s.uplink.Members()
 		if at, ok := s.uplink.Next(now); ok {
