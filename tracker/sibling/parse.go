@@ -22,6 +22,9 @@ func Parse(s string) (Sibling, error) {
 	if !ok {
 		return Sibling{}, fmt.Errorf("%q is not URL=HEALTHZ-URL, such as http://10.0.0.2:6969/announce=http://10.0.0.2:6970/healthz", s)
 	}
+	if strings.ContainsFunc(s, unsafeInHeader) {
+		return Sibling{}, fmt.Errorf("%q has characters that a URL must write as %%20 or xn--", s)
+	}
 	if strings.Contains(s, "@") { // not repeated: it would be in the log
 		return Sibling{}, errors.New("a URL has a name or password in it, which every client would be shown")
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,8 @@ func TestParse(t *testing.T) {
 		"http://=http://b:2":                 "host",
 		"http://b:1=b:2":                     "host",
 		"http://b:1#x=http://b:2":            "fragment",
-		"http://b:1\r\nX: y=http://b:2":      "http://",
+		"http://b:1\r\nX: y=http://b:2":      "characters",
+		"http://ä.example=http://b:2":        "characters",
 		"http://b:1=http://name:word@b:2":    "password",
 		"http://name@b:1/announce=http://b2": "password",
 	} {
@@ -290,4 +292,21 @@ func TestProbeOverTCP(t *testing.T) {
 	if got := s.probe(ctx, "http://"+silent.Addr().String()); !got.ended {
 		t.Errorf("after the end: %+v", got)
 	}
+}
+
+// FuzzParse: whatever is taken can stand in a header, is on one line, and is what clients and probes can ask.
+func FuzzParse(f *testing.F) {
+	f.Add("http://10.0.0.2:6969/announce=http://10.0.0.2:6970/healthz")
+	f.Add("https://[fd00::1]/a%20b/announce/=https://example.org?x=y")
+	f.Fuzz(func(t *testing.T, s string) {
+		b, err := Parse(s)
+		if err != nil {
+			return
+		}
+		for _, u := range []string{b.Base + "/announce", b.Health} {
+			if _, err := url.ParseRequestURI(u); err != nil || strings.ContainsFunc(u, unsafeInHeader) {
+				t.Errorf("%q gives %q, %v", s, u, err)
+			}
+		}
+	})
 }
