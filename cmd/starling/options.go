@@ -203,6 +203,9 @@ func (f *optionFlag) String() string {
 // TakesValue implements cli.DocGenerationFlag.
 func (f *optionFlag) TakesValue() bool { return f.placeholder != "" }
 
+// Names returns the one name. The library, which asks for it again and again, would take it apart with a regular expression each time.
+func (f *optionFlag) Names() []string { return []string{f.Name} }
+
 // flags returns the options as flags.
 func flags(opts []option) []cli.Flag {
 	fs := make([]cli.Flag, len(opts))

@@ -17,6 +17,9 @@ import (
 // start it as a process of its own without building it first.
 const asStarling = "TEST_BINARY_IS_STARLING"
 
+// noRaceSleep saves each such process the second for which the race detector sleeps at the end.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asStarling) != "" {
 		main()
@@ -32,7 +35,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), asStarling+"=1")
+	cmd.Env = append(os.Environ(), asStarling+"=1", noRaceSleep)
 	return cmd
 }
 
@@ -150,7 +153,7 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 _starling
 echo "${COMPREPLY[*]}"`
 		cmd := exec.CommandContext(t.Context(), bash, append([]string{"--norc", "-c", script, "bash"}, words...)...)
-		cmd.Env = append(os.Environ(), asStarling+"=1", "PATH="+bin+":"+os.Getenv("PATH"))
+		cmd.Env = append(os.Environ(), asStarling+"=1", noRaceSleep, "PATH="+bin+":"+os.Getenv("PATH"))
 		out, err := cmd.Output()
 		if got := strings.TrimSpace(string(out)); err != nil || got != want {
 			t.Errorf("%q: got %q, %v, want %q", line, got, err, want)
