@@ -108,7 +108,7 @@ func (x *exchange) offer(conn net.Conn, now time.Time, b []byte) (n int, err err
 	} else {
 		n, err = conn.Write(b)
 	}
-	x.pacing.recorder.RecordBytes(uint64(n))
+	x.pacing.recorder.RecordShard(x.toll.shard, uint64(n))
 	if !x.full {
 		x.giveBack(len(b) - n)
 	}

@@ -30,11 +30,12 @@ func (x *exchange) paceRequest(now time.Time, r *wire.Request, h *responseHead) 
 		t.peers = len(x.answer.Peers4)/wire.Compact4 + len(x.answer.Peers6)/wire.Compact6
 	}
 	p.wait(now, t)
-	step := pacer.Serve
+	step, size := pacer.Serve, t.bytes
 	if t.outcome != pacer.Admitted || t.waited > 0 {
 		step = x.lessThanAll(now.Add(t.waited), k, r, h)
+		size = x.answerSize(r, h)
 	}
-	p.settle(t, step, x.answerSize(r, h))
+	p.settle(t, step, size)
 	t.requests = 0
 	return t.waited
 }

@@ -1,7 +1,6 @@
 package tracker
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -116,7 +115,8 @@ func (p *Pacing) book(now time.Time, t *Tracker, a *Announce) pacer.Booking {
 	}
 	q, table := peerOf(&a.Peer), familyOf(&a.Peer)
 	spread := uint64(p.key.peer(q.words(width(table)))) << 32
-	b := p.requests.calendar.Book(now, t.cfg.Interval, t.maxBooked(), spread, rand.Uint64())
+	random := (spread ^ uint64(now.Nanosecond())) * 0x9e3779b97f4a7c15 // good enough to choose between two slots
+	b := p.requests.calendar.Book(now, t.cfg.Interval, t.maxBooked(), spread, random)
 	a.Booked = uint32(b.Interval / time.Second)
 	return b
 }

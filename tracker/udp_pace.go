@@ -32,7 +32,7 @@ func (w *udpWorker) paceScrape(now time.Time, bytes int) {
 
 // paceRest counts the bytes of a packet, and charges for what is neither an announce nor a scrape, such as a connect.
 func (w *udpWorker) paceRest(bytes int) {
-	w.pacing.recorder.RecordBytes(uint64(bytes))
+	w.pacing.recorder.RecordShard(w.toll.shard, uint64(bytes))
 	if w.toll.requests != 0 {
 		w.toll.requests = 0
 		return

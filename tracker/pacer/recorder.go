@@ -84,6 +84,12 @@ func (r *Recorder) RecordBytes(count uint64) {
 	r.counts[rand.Uint32()%recordShards].bytes.Add(count)
 }
 
+// RecordShard is RecordBytes for a caller with a number of its own, any one: it
+// shares a counter with few others.
+func (r *Recorder) RecordShard(shard int, count uint64) {
+	r.counts[uint(shard)%recordShards].bytes.Add(count)
+}
+
 // Busy says that in the second that runs a writer had to wait for its
 // connection. Any goroutine may call it at any time.
 func (r *Recorder) Busy() {
