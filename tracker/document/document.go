@@ -120,20 +120,34 @@ func (d *Document) serveLocked(now time.Time, r *Reader) error {
 	return nil
 }
 
+// overtaken is how old a reader's time may be: it reads the clock, then waits for
+// a processor and the lock, and finds a copy that was begun meanwhile.
+const overtaken = time.Second
+
+// since returns how long ago t was, zero for a reader that was overtaken. A time that is still
+// in the future is from before the clock was set back.
+func since(now, t time.Time) time.Duration {
+	d := now.Sub(t)
+	if d < 0 && d > -overtaken {
+		return 0
+	}
+	return d
+}
+
 // ageLocked returns how old the copy is and whether it is fresh. One from the
 // future, after the clock was set back, is not.
 func (d *Document) ageLocked(now time.Time) (age time.Duration, fresh bool) {
 	if d.copy == nil {
 		return 0, false
 	}
-	age = now.Sub(d.copy.began)
+	age = since(now, d.copy.began)
 	return age, age >= 0 && age < d.cfg.Fresh
 }
 
 // dueLocked reports whether the last build began long enough ago.
 func (d *Document) dueLocked(now time.Time) bool {
-	since := now.Sub(d.began)
-	return d.began.IsZero() || since < 0 || since >= d.cfg.Fresh
+	ago := since(now, d.began)
+	return d.began.IsZero() || ago < 0 || ago >= d.cfg.Fresh
 }
 
 // serveCopyLocked gives a reader the copy.

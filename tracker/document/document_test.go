@@ -59,6 +59,24 @@ func (n *numbered) build(_ context.Context, w io.Writer) error {
 	return err
 }
 
+// TestOvertakenReader: a request that read the clock, and waited while another's build began, finds that build's copy and begins none.
+func TestOvertakenReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n numbered
+		d := New(Config{Build: n.build, Fresh: 20 * time.Millisecond, Timeout: patience, MaxSize: 100})
+		early := time.Now()
+		<-time.After(300 * time.Millisecond)
+		want(t, d, "this is 1")
+		r, err := d.Get(early)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(t.Context(), r); got != "this is 1" || err != nil || n.builds != 1 {
+			t.Errorf("got %q, %v after %d builds", got, err, n.builds)
+		}
+	})
+}
+
 // TestBuiltOnce: the first request waits with the others, all follow one build as its bytes come, and later ones find the copy.
 func TestBuiltOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
