@@ -5,6 +5,9 @@
 // the records of a peer leave in the order in which they happened. [Tracker.Apply] never calls OnChange: no record travels twice.
 // [Tracker.Resend] does, for peers that were told here to come back late.
 //
+// [HTTP] and [UDP] are the servers in front of it. With [Pacing] they ask what an answer may cost after its request was stored (see toll.go and
+// http_lane.go); without it they compare one pointer.
+//
 // # Layout
 //
 // A tracker of a hundred million peers on 64 cores must not make the collector look at each of them, stop to grow

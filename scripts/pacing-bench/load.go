@@ -47,7 +47,7 @@ type tally struct {
 
 // measure starts a tracker, runs against it and ends it.
 func (r run) measure(o *options) (*figures, error) {
-	where, stop, err := startStarling(o)
+	where, stop, err := startWith(o, "--rate", strconv.Itoa(o.rate)+"B/s")
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,10 @@
 //
 //	scripts/pacing-bench/run
 //	scripts/pacing-bench/run -rate 500000 -seconds 5 -within 5
+//	scripts/pacing-bench/run -crowd -seconds 120
+//
+// The last one lets 2000 clients come within four seconds to a tracker that
+// can serve 50 in one, and counts when they come again.
 package main
 
 import (
@@ -44,6 +48,8 @@ type options struct {
 func main() {
 	var o options
 	var seconds int
+	var crowded bool
+	flag.BoolVar(&crowded, "crowd", false, "a flash crowd and the calendar instead: -seconds 120 or so")
 	flag.StringVar(&o.starling, "starling", "", "`PATH` of the program")
 	flag.IntVar(&o.rate, "rate", 1_000_000, "bytes a second")
 	flag.IntVar(&seconds, "seconds", 20, "of each run")
@@ -55,6 +61,18 @@ func main() {
 	flag.Parse()
 	o.duration = time.Duration(seconds) * time.Second
 	ok := true
+	if crowded {
+		c := crowd{clients: 2000, rate: 50, length: o.duration}
+		good, err := c.measure(os.Stdout, &o)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "pacing-bench:", err)
+			os.Exit(2)
+		}
+		if !good {
+			os.Exit(1)
+		}
+		return
+	}
 	for _, r := range []run{{"regular", []string{"regular"}}, {"classes", []string{"started", "regular", "scrape"}}} {
 		f, err := r.measure(&o)
 		if err != nil {

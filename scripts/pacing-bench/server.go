@@ -5,13 +5,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 )
 
-// startStarling starts the program with the rate and returns where it serves. stop ends it.
-func startStarling(o *options) (where string, stop func(), err error) {
+// startWith starts the program with more flags and returns where it serves. stop ends it.
+func startWith(o *options, flags ...string) (where string, stop func(), err error) {
 	// A port that was free a moment ago: the program is told it and says if it is not.
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -19,8 +18,8 @@ func startStarling(o *options) (where string, stop func(), err error) {
 	}
 	where = ln.Addr().String()
 	ln.Close()
-	cmd := exec.Command(o.starling, "serve", "--http", where, "--udp", "none", "--admin", "none",
-		"--livesync-interface", "none", "--rate", strconv.Itoa(o.rate)+"B/s", "--log-level", "error")
+	cmd := exec.Command(o.starling, append([]string{"serve", "--http", where, "--udp", where, "--admin", "none",
+		"--livesync-interface", "none", "--log-level", "error"}, flags...)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return "", nil, err
