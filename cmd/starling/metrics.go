@@ -49,6 +49,14 @@ func (e *exposition) sample(v float64, labels ...string) {
 	e.b.WriteString(" " + strconv.FormatFloat(v, 'f', -1, 64) + "\n")
 }
 
+// number is 1 for true.
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // metrics returns the page that Prometheus scrapes.
 func (n *node) metrics(now time.Time) []byte {
 	e := new(exposition)
@@ -73,11 +81,7 @@ func (e *exposition) process(n *node, id string) {
 	e.gauge("start_time_seconds", "When this node started, in seconds since 1970.")
 	e.sample(float64(n.started.UnixMilli()) / 1000)
 	e.gauge("ready", "1 while this node serves, 0 while it starts or drains.")
-	ready := 0.0
-	if n.phase.Load() == phaseReady {
-		ready = 1
-	}
-	e.sample(ready)
+	e.sample(number(n.phase.Load() == phaseReady))
 	e.gauge("goroutines", "Goroutines that exist; one for each open HTTP connection and a few more.")
 	e.sample(float64(runtime.NumGoroutine()))
 	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
@@ -128,11 +132,8 @@ func (e *exposition) servers(http, udp tracker.ServerCounts) {
 
 func (e *exposition) livesync(s livesync.Status) {
 	e.gauge("livesync_joined", "1 while the group is joined on an interface.")
-	joined := 0.0
-	if s.Mode != "off" && s.Trouble == "" {
-		joined = 1
-	}
-	e.sample(joined, "interface", s.Interface, "group", s.Group.String())
+	joined := s.Mode != "off" && s.Trouble == ""
+	e.sample(number(joined), "interface", s.Interface, "group", s.Group.String())
 	traffic := []struct {
 		name, help     string
 		sent, received uint64

@@ -58,14 +58,6 @@ func (e *exposition) siblings(siblings []siblingStatus) {
 	}
 }
 
-// number is 1 for true.
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // classes adds the figures of all classes. Their tokens are bytes in the trees bytes and livesync, and requests in the other.
 func (e *exposition) classes(trees []treeStatus) {
 	if len(trees) == 0 {
