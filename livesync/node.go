@@ -29,6 +29,9 @@ type Node struct {
 	queue queue
 	wake  chan struct{} // something was put or heard that the sender waits for
 
+	started bool // the timers run; with ending touched by Run's goroutines one after the other only
+	ending  bool // only what was offered is still sent
+
 	mu       sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
 	rng      *rand.Rand
 	ident    identity
@@ -95,11 +98,11 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		conn, err := n.cfg.Listen(n.cfg.Group, n.cfg.Interface)
 		if err == nil {
-			n.joined(time.Now(), conn.Link())
+			n.Start(time.Now(), conn.Link())
 			err = n.session(ctx, conn)
 		}
 		if err != nil {
-			n.lost(err)
+			n.Lost(err)
 		}
 		retry.Reset(watchInterval)
 	}
@@ -122,6 +125,7 @@ func (n *Node) session(ctx context.Context, conn Conn) error {
 func (n *Node) start(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.started = true
 	n.scrape.start(now)
 	if n.cfg.Dialect == Both {
 		n.log.Warn().Msg("dialect both: the newest opentrackers make phantom peers of the copy that they misread")

@@ -15,7 +15,7 @@ func (n *Node) hear(conn Conn) error {
 		if err != nil {
 			return err
 		}
-		n.receive(time.Now(), from, to, b[:k])
+		n.Receive(time.Now(), from, to, b[:k])
 	}
 }
 

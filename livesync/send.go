@@ -44,7 +44,7 @@ func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
 		}
 		wait := time.Duration(0)
 		if !more {
-			wait = earliest(check, n.due(now)).Sub(now)
+			wait = earliest(check, n.Due(now)).Sub(now)
 		}
 		timer.Reset(wait)
 	}
@@ -55,7 +55,7 @@ func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
 func (n *Node) sendSome(conn Conn) (now time.Time, more, failed bool) {
 	for range burst {
 		now = time.Now()
-		pkt := n.next(now)
+		pkt := n.Next(now)
 		if pkt == nil {
 			return now, false, false
 		}
@@ -66,13 +66,11 @@ func (n *Node) sendSome(conn Conn) (now time.Time, more, failed bool) {
 	return now, true, false
 }
 
-// sendLast sends the records that were offered before the end. It asks no budget: the queue bounds what leaves, and an end
-// that waits for tokens would be cut short by whoever waits for it.
+// sendLast sends what is left to be said at the end.
 func (n *Node) sendLast(conn Conn) {
-	n.mu.Lock()
-	n.outbox.mark, n.outbox.behind = n.queue.mark(), true
-	n.mu.Unlock()
-	for pkt := n.nextLast(time.Now()); pkt != nil; pkt = n.nextLast(time.Now()) {
+	now := time.Now()
+	n.End(now)
+	for pkt := n.Next(now); pkt != nil; pkt = n.Next(now) {
 		n.send(conn, pkt)
 	}
 }
