@@ -77,7 +77,7 @@ func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte
 	case err == wire.ErrLong:
 		n.dropped.Long++
 		return p, nil
-	case err == wire.ErrType:
+	case err == wire.ErrType, err == nil && p.Kind.Control():
 		n.dropped.Type++
 		return p, nil
 	case err != nil:

@@ -53,6 +53,40 @@
 // The flag byte f is 0x80 SEEDING, 0x40 COMPLETE, 0x20 STOPPED. The byte after
 // it is written as zero and ignored when read, as are the other five flag bits.
 //
+// # Livesync, keyed
+//
+// A node with a cluster key appends a trailer to types 0, 1 (records) and 3, and sends control packets that always have one:
+//
+//	-24             -12     -8 (from the end)    0
+//	 +---------------+-------+-------------------+
+//	 | epoch u64     | seq   | tag 12            |  the tag covers everything before itself
+//	 +---------------+-------+-------------------+
+//
+// A packet of types 0, 1 and 3 with at least one record has a trailer when 24 bytes remain behind its whole records, and then holds at
+// most 51, 36 and 45 of them. Whoever has no key ignores the remainder. The epoch is the start of its sender, in nanoseconds; seq counts in the
+// space of the type: records, tells, or control packets. Between header and trailer a control packet has:
+//
+//	type 0x53540001  STATE: who the sender is and what it has, each second
+//	  8  next seq u32 of records | 12 of tells | 16 of control packets | 20 sent i64, Unix nanoseconds
+//	 28  torrents u64 | 36 peers u64 | 44 id inquired or 0 | 48 challenge 8 | 56 capacity u64
+//	 64  catch-up port u16 or 0 | 66 role u8 | 67 health u8 | 68 divergence round u32 | 72 group u8
+//	 73  length of version u8 | 74 length of URL u8 | 75 number of echoes u8 | 76 divergence sums i32, 16
+//	140  version | public announce URL | echoes: (id 4 | its challenge 8)*
+//
+//	type 0x53540002  NACK: send these records again
+//	  8  id asked 4 | 12 epoch u64 | 20 flags u8: 1 nobody but the origin | 21 zero 3 | 24 ranges (first u32 | last u32)*
+//
+//	type 0x53540003  GONE: these of mine cannot be sent again
+//	  8  epoch u64 | 16 age of the oldest in milliseconds u32 | 20 ranges
+//
+//	type 0x53540004  BYE: I end
+//	  8  next seq u32 of records
+//
+//	type 0x53540005  PROMISE: I shall send these of a silent node again
+//	  8  id of that node 4 | 12 epoch u64 | 20 ranges
+//
+// What follows in a control packet is ignored, but covered by the tag.
+//
 // The rule for unknown bytes: whole records are read and a remainder shorter
 // than a record is ignored, so a later version may append to a packet; a
 // packet longer than [MaxPacket] comes from no tracker there is and is refused.

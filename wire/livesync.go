@@ -159,9 +159,19 @@ const (
 	KindBeacon
 	KindInquire
 	KindTell
+
+	// Control packets of the keyed mode.
+	KindState
+	KindNack
+	KindGone
+	KindBye
+	KindPromise
 )
 
-var kindNames = [...]string{"empty", "live", "live6", "beacon", "inquire", "tell"}
+var kindNames = [...]string{"empty", "live", "live6", "beacon", "inquire", "tell", "state", "nack", "gone", "bye", "promise"}
+
+// Control reports whether the packet is one that only nodes of the keyed mode send.
+func (k Kind) Control() bool { return k >= KindState }
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -178,11 +188,20 @@ type Packet struct {
 	Kind     Kind
 	Target   NodeID // of an inquiry
 	Torrents uint64 // of a beacon
-	body     []byte // whole records or entries
-	size     int    // of one of them
+
+	// Keyed says that the packet is as long as one with a trailer of the keyed mode. A node without a key reads its records all the
+	// same; to one with a key they mean nothing before the tag was verified.
+	Keyed  bool
+	Epoch  uint64
+	Seq    uint32
+	Tag    [TagSize]byte
+	Sealed []byte // what the tag covers: the packet up to the tag
+
+	body []byte // whole records or entries; of a control packet all between header and trailer
+	size int    // of a record or an entry
 }
 
-// ParsePacket reads a datagram. It fails with [ErrShort] when not even one record is whole or a
+// ParsePacket reads a datagram, for nodes with and without a key alike. It fails with [ErrShort] when not even one record is whole or a
 // beacon or inquiry has not its exact length, with [ErrLong] beyond [MaxPacket], with [ErrType] for a type it does not know.
 // The sender's id is in the packet even when the error is [ErrShort] or [ErrType], if there were eight bytes.
 func ParsePacket(b []byte) (Packet, error) {
@@ -214,6 +233,9 @@ func ParsePacket(b []byte) (Packet, error) {
 		p.Kind, p.size = KindTell, TellSize
 	case typ == typeInquire:
 		return p, ErrShort
+	case typ >= typeState && typ <= typePromise:
+		err := p.parseControl(KindState+Kind(typ-typeState), b)
+		return p, err
 	default:
 		return p, ErrType
 	}
@@ -223,6 +245,9 @@ func ParsePacket(b []byte) (Packet, error) {
 		return p, ErrShort
 	}
 	p.body = body[:n*p.size]
+	if len(body)-len(p.body) == TrailerSize {
+		p.readTrailer(b)
+	}
 	return p, nil
 }
 

@@ -187,7 +187,7 @@ func TestPacketRefused(t *testing.T) {
 		{"inquiry too short", header(2, wire.InquireSize-1), wire.ErrShort},
 		{"IPv6 peers without one", header(1, wire.HeaderSize), wire.ErrShort},
 		{"type 4", header(4, 100), wire.ErrType},
-		{"type with a high byte", header(0x53540001, 100), wire.ErrType},
+		{"type with a high byte", header(0x53540006, 100), wire.ErrType},
 		{"the longest there is", header(3, wire.MaxPacket), nil},
 		{"longer than any", header(3, wire.MaxPacket+1), wire.ErrLong},
 		{"longest UDP datagram", header(0, 65507), wire.ErrLong},
@@ -235,11 +235,11 @@ func TestFlags(t *testing.T) {
 
 func TestKindNames(t *testing.T) {
 	names := map[string]bool{}
-	for kind := wire.KindEmpty; kind <= wire.KindTell; kind++ {
+	for kind := wire.KindEmpty; kind <= wire.KindPromise; kind++ {
 		names[kind.String()] = true
 	}
-	if len(names) != 6 || names[""] {
-		t.Errorf("names %v, want six", names)
+	if len(names) != 11 || names[""] {
+		t.Errorf("names %v, want eleven", names)
 	}
 }
 
@@ -294,6 +294,13 @@ func FuzzParsePacket(f *testing.F) {
 			return
 		}
 		if p.Kind == wire.KindEmpty {
+			return
+		}
+		if p.Keyed != (len(p.Sealed) > 0) || p.Keyed && !bytes.Equal(append(bytes.Clone(p.Sealed), p.Tag[:]...), b) {
+			t.Fatalf("keyed: %t, sealed %x, tag %x", p.Keyed, p.Sealed, p.Tag)
+		}
+		if p.Kind.Control() {
+			checkControl(t, &p)
 			return
 		}
 		for i := range p.Len() {
