@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"starling/wire"
 )
@@ -28,7 +27,7 @@ func randomRanges(rng *rand.Rand) []wire.Range {
 
 func randomState(rng *rand.Rand) wire.State {
 	s := wire.State{
-		Next: [wire.Spaces]uint32{rng.Uint32(), rng.Uint32(), rng.Uint32()}, Sent: time.Unix(0, rng.Int64()),
+		Next: [wire.Spaces]uint32{rng.Uint32(), rng.Uint32(), rng.Uint32()}, Sent: rng.Int64(),
 		Torrents: rng.Uint64(), Peers: rng.Uint64(), Inquired: wire.NodeID(randomBytes(rng, 4)), Challenge: wire.Challenge(randomBytes(rng, 8)),
 		Capacity: rng.Uint64(), CatchUpPort: uint16(rng.Uint32()), Role: uint8(rng.Uint32()), Health: wire.Health(rng.Uint32()),
 		Round: rng.Uint32(), Group: uint8(rng.IntN(wire.SketchGroups)),

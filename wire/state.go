@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "encoding/binary"
 
 // Bounds of a STATE. Its fixed part, both texts and the trailer leave room for 89 echoes at least.
 const (
@@ -52,7 +49,7 @@ func (h Health) String() string {
 // State is what a node of the keyed mode says of itself every second.
 type State struct {
 	Next        [Spaces]uint32 // the next sequence of each space
-	Sent        time.Time      // by the sender's clock, to the nanosecond
+	Sent        int64          // by the sender's clock, in nanoseconds since 1970
 	Torrents    uint64
 	Peers       uint64
 	Inquired    NodeID // who shall tell its torrents; zero: nobody
@@ -83,7 +80,7 @@ func (s *State) Append(b []byte, id NodeID) []byte {
 	for _, seq := range s.Next {
 		b = binary.BigEndian.AppendUint32(b, seq)
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Sent.UnixNano()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Sent))
 	b = binary.BigEndian.AppendUint64(b, s.Torrents)
 	b = binary.BigEndian.AppendUint64(b, s.Peers)
 	b = append(b, s.Inquired[:]...)
@@ -116,7 +113,7 @@ func (p *Packet) State(buf []Echo) (State, error) {
 		return State{}, ErrMalformed
 	}
 	s := State{
-		Sent:        time.Unix(0, int64(binary.BigEndian.Uint64(b[12:]))),
+		Sent:        int64(binary.BigEndian.Uint64(b[12:])),
 		Torrents:    binary.BigEndian.Uint64(b[20:]),
 		Peers:       binary.BigEndian.Uint64(b[28:]),
 		Inquired:    NodeID(b[36:]),
