@@ -53,7 +53,7 @@ func BenchmarkBatch(b *testing.B) {
 // BenchmarkReceive is the receiver's way from a full packet to the store, which does nothing.
 func BenchmarkReceive(b *testing.B) {
 	n, _ := newListener(b)
-	n.cfg.Apply = func(time.Time, wire.Record) {}
+	n.cfg.Apply = func(time.Time, []wire.Record) {}
 	pkt := fullPacket()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -77,7 +77,7 @@ func BenchmarkAnnounceToVisible(b *testing.B) {
 		}
 		m.Join(&cfg)
 		if i == 1 {
-			cfg.Apply = func(time.Time, wire.Record) { visible <- time.Now() }
+			cfg.Apply = func(time.Time, []wire.Record) { visible <- time.Now() }
 		}
 		n := New(cfg)
 		nodes = append(nodes, n)

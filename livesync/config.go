@@ -39,8 +39,8 @@ type Config struct {
 	// ScrapeSync turns beacons, inquiries and tells on and off.
 	ScrapeSync ScrapeSync
 
-	// Apply takes in a record that another node sent. It runs on the receiver's goroutine.
-	Apply func(now time.Time, r wire.Record)
+	// Apply takes in records that other nodes sent, in their order. It runs on the receiver's goroutine and keeps nothing of rs.
+	Apply func(now time.Time, rs []wire.Record)
 	// Learn takes in a tell entry and reports whether it was news. An access list is applied there.
 	Learn func(now time.Time, e wire.Tell) (news bool)
 	// Lookup returns what we would tell of one torrent.

@@ -84,12 +84,14 @@ func (m *Model) Announce(now time.Time, h wire.InfoHash, p wire.Peer, flags wire
 	}
 }
 
-func (m *Model) apply(now time.Time, r wire.Record) {
+func (m *Model) apply(now time.Time, rs []wire.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.Applied = append(m.Applied, r)
-	if p := m.storeLocked(now, r); p != nil {
-		p.told = now
+	m.Applied = append(m.Applied, rs...)
+	for _, r := range rs {
+		if p := m.storeLocked(now, r); p != nil {
+			p.told = now
+		}
 	}
 }
 

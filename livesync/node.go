@@ -29,8 +29,9 @@ type Node struct {
 	queue queue
 	wake  chan struct{} // something was put or heard that the sender waits for
 
-	started bool // the timers run; with ending touched by Run's goroutines one after the other only
-	ending  bool // only what was offered is still sent
+	started bool                          // the timers run; with ending touched by Run's goroutines one after the other only
+	ending  bool                          // only what was offered is still sent
+	heard   [wire.MaxRecords4]wire.Record // what the receiver has in hand
 
 	mu       sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
 	rng      *rand.Rand

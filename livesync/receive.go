@@ -28,7 +28,8 @@ func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []by
 		return
 	}
 	copies := p.Kind == wire.KindLive6 && sender.double(now)
-	var applied, four, skipped, invalid uint64
+	var four, skipped, invalid uint64
+	rs := n.heard[:0]
 	for i := range p.Len() {
 		r := p.Record(i)
 		is4 := r.Peer.Is4()
@@ -41,13 +42,15 @@ func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []by
 		case copies && is4:
 			skipped++
 		default:
-			n.cfg.Apply(now, r)
-			applied++
+			rs = append(rs, r)
 		}
+	}
+	if len(rs) > 0 {
+		n.cfg.Apply(now, rs)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.received.Records += applied
+	n.received.Records += uint64(len(rs))
 	n.dropped.Address += invalid
 	n.dropped.Double += skipped
 	sender.records += uint64(p.Len())

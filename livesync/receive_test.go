@@ -231,7 +231,7 @@ func fullPacket() []byte {
 
 func TestReceivingDoesNotAllocate(t *testing.T) {
 	n, _ := newListener(t)
-	n.cfg.Apply = func(time.Time, wire.Record) {}
+	n.cfg.Apply = func(time.Time, []wire.Record) {}
 	pkt := fullPacket()
 	n.receive(epoch, another, wire.Group.Addr(), pkt) // makes the sender's entry
 	if allocs := testing.AllocsPerRun(1000, func() { n.receive(epoch, another, wire.Group.Addr(), pkt) }); allocs != 0 {
