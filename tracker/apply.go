@@ -76,7 +76,11 @@ func (s *shard) judge(old uint64, inPlace bool, n news) (meta uint64, tell bool,
 		meta |= completed
 		flags |= wire.Complete
 	}
-	tell = !n.remote && (!inPlace || flags.Completion() || s.due(old))
+	changes := !inPlace || flags.Completion()
+	tell = !n.remote && (changes || s.due(old))
+	if tell && !changes {
+		flags |= wire.Renewal
+	}
 	told := old & (toldMask << toldShift)
 	if tell || n.remote {
 		told = s.toldStamp()

@@ -55,7 +55,11 @@ func (m *model) announce(a *Announce) {
 			m.complete(a.InfoHash, p)
 		}
 	}
-	if !known || before.seeder != p.seeder || flags.Completion() || m.now-p.told > 8 {
+	changes := !known || before.seeder != p.seeder || flags.Completion()
+	if changes || m.now-p.told > 8 {
+		if !changes {
+			flags |= wire.Renewal
+		}
 		p.told = m.now
 		m.told = append(m.told, wire.Record{InfoHash: a.InfoHash, Peer: a.Peer, Flags: flags})
 	}

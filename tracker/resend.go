@@ -111,9 +111,9 @@ func (s *shard) resendBlock(r *torrent, table int, t slot, tell func(wire.Record
 		if s.toldAge(*low) < s.resend-spread {
 			continue
 		}
-		record := wire.Record{InfoHash: r.hash, Peer: clientOf(block[:wide])}
+		record := wire.Record{InfoHash: r.hash, Peer: clientOf(block[:wide]), Flags: wire.Renewal}
 		if table&roleBit != 0 {
-			record.Flags = wire.Seeding
+			record.Flags |= wire.Seeding
 		}
 		tell(record)
 		*low = *low&^(toldMask<<toldShift) | s.toldStamp()

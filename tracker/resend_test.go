@@ -20,7 +20,7 @@ func (p *pair) resend() {
 	outlives := func(m *modelPeer) bool { return m.seen-m.told > 8+1+1+1 }
 	for _, r := range p.told[before:] {
 		m := p.model.torrents[r.InfoHash].peers[r.Peer]
-		if !outlives(m) || p.model.now-m.told < modelResend*2/3 || r.Flags != [2]wire.Flags{0, wire.Seeding}[role(m.seeder)] {
+		if !outlives(m) || p.model.now-m.told < modelResend*2/3 || r.Flags != [2]wire.Flags{0, wire.Seeding}[role(m.seeder)]|wire.Renewal {
 			p.t.Fatalf("second %d: told again of %+v, %+v", p.model.now, r, m)
 		}
 		m.told = p.model.now

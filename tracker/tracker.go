@@ -39,7 +39,8 @@ type Config struct {
 	// some 20 ns a peer; one of more than 256 peers of a kind goes through the whole swarm.
 	NumWant, MaxNumWant int
 	// OnChange is told what the other nodes must learn. It is called under a lock, so that the records
-	// of a peer leave in the order in which they were stored: it must neither block nor allocate nor call the tracker. Nil: nobody is told.
+	// of a peer leave in the order in which they were stored: it must neither block nor allocate nor call the tracker. A record that only
+	// says again what they know has the flag [wire.Renewal]. Nil: nobody is told.
 	OnChange func(wire.Record)
 	// Shards is how many parts the store has, each with its own lock, rounded up to a power of two. 0: chosen from GOMAXPROCS.
 	Shards int

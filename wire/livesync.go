@@ -72,6 +72,10 @@ const (
 	Stopped  Flags = 0x20
 
 	flagMask = Seeding | Complete | Stopped
+
+	// Renewal marks a record that says what the other nodes know already: that the peer is still there. It is for our own
+	// sender, which gives up such records first, and never leaves this host.
+	Renewal Flags = 0x01
 )
 
 // Completion reports whether the flags tell that the peer has just become a seeder by finishing its download.
@@ -101,14 +105,14 @@ type Record struct {
 func (r *Record) Append4(b []byte) []byte {
 	b = append(b, r.InfoHash[:]...)
 	b = append(b, r.Peer[12:]...)
-	return append(b, byte(r.Flags), 0)
+	return append(b, byte(r.Flags&flagMask), 0)
 }
 
 // Append6 appends the 40 bytes of a type 1 record. An IPv4 peer is written in its mapped form.
 func (r *Record) Append6(b []byte) []byte {
 	b = append(b, r.InfoHash[:]...)
 	b = append(b, r.Peer[:]...)
-	return append(b, byte(r.Flags), 0)
+	return append(b, byte(r.Flags&flagMask), 0)
 }
 
 // Tell is what one node tells the others of one torrent.

@@ -338,3 +338,15 @@ func FuzzParseNodeID(f *testing.F) {
 		}
 	})
 }
+
+// TestRenewalStaysHere: what a record says to our own sender only is not written.
+func TestRenewalStaysHere(t *testing.T) {
+	for _, flags := range []wire.Flags{0, wire.Seeding, wire.Stopped} {
+		r := wire.Record{Flags: flags | wire.Renewal}
+		for _, b := range [][]byte{r.Append4(nil), r.Append6(nil)} {
+			if got := wire.Flags(b[len(b)-2]); got != flags {
+				t.Errorf("wrote flags %#x, want %#x", got, flags)
+			}
+		}
+	}
+}
