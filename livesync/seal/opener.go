@@ -1,0 +1,274 @@
+package seal
+
+import (
+	"time"
+
+	"starling/wire"
+)
+
+const (
+	// maxSenders bounds the table; only who had the key once gets into it.
+	maxSenders = 256
+	// maxEpochs bounds what is remembered of one sender: the present epoch, and others that are closed or not proven.
+	maxEpochs = 5
+	// derivations is how many keys are derived a second at most. One is some 2 us.
+	derivations = 200
+	// closingTime is how long packets of an epoch whose sequences ran out are still taken.
+	closingTime = 10 * time.Second
+	// closedMemory is how long a closed epoch is remembered: longer than a challenge is good for, so that it cannot be proven again.
+	closedMemory = time.Minute
+)
+
+// Verdict is what an [Opener] makes of a packet.
+type Verdict uint8
+
+// The verdicts. Only a packet that is [Proven] may change anything; a STATE that is [Verified] may be answered with an echo.
+const (
+	Forged   Verdict = iota // its tag is wrong
+	Replayed                // it, or all of its epoch, was seen before
+	Unproven                // of an (id, epoch) that has not returned our challenge
+	Busy                    // of an unknown epoch, while too many keys were derived
+	Verified                // a STATE whose epoch is not proven
+	Proven                  // believed
+)
+
+var verdictNames = [...]string{Forged: "forged", Replayed: "replayed", Unproven: "unproven", Busy: "busy", Verified: "verified", Proven: "proven"}
+
+func (v Verdict) String() string { return verdictNames[v] }
+
+// status is where an epoch stands.
+type status uint8
+
+const (
+	candidate status = iota
+	current
+	closing
+	closed
+)
+
+// epoch is one life of a sender.
+type epoch struct {
+	number uint64
+	status status
+	since  time.Time // when it came to be closing or closed; of a candidate when it was heard last
+	key    int       // which one verifies
+	tagger tagger
+	first  [wire.Spaces]uint32 // the next sequences when it was first heard
+	heard  bool                // first is known
+	seen   [wire.Spaces]Window // tells and control packets
+}
+
+// sender is what is known of an id.
+type sender struct {
+	heard  time.Time
+	key    int // the one that verified last, tried first
+	epochs []*epoch
+}
+
+// Opener checks the packets of all other nodes. Its methods must not run at the same time.
+type Opener struct {
+	keys    Keys
+	senders map[wire.NodeID]*sender
+	tokens  float64 // derivations that may be made at once
+	filled  time.Time
+}
+
+// NewOpener returns an opener that knows nobody.
+func NewOpener(keys Keys) *Opener {
+	return &Opener{keys: keys, senders: make(map[wire.NodeID]*sender), tokens: derivations}
+}
+
+// Open says what a keyed packet is worth.
+func (o *Opener) Open(now time.Time, p *wire.Packet) Verdict {
+	s := o.senders[p.From]
+	e := s.find(now, p.Epoch)
+	switch {
+	case e == nil && p.Kind != wire.KindState:
+		return Unproven
+	case e == nil:
+		return o.meet(now, s, p)
+	case e.status == candidate && p.Kind != wire.KindState:
+		return Unproven
+	}
+	space := wire.SpaceOf(p.Sealed)
+	if !e.tagger.verify(p, space) {
+		return Forged
+	}
+	if e.status == closed || space != wire.SpaceData && !e.seen[space].Fresh(p.Seq) {
+		return Replayed
+	}
+	s.heard = now
+	if e.status == candidate {
+		e.since = now
+		return Verified
+	}
+	return Proven
+}
+
+// meet verifies a STATE of an epoch that is not known, and remembers the epoch as a candidate. s is nil for a new id.
+func (o *Opener) meet(now time.Time, s *sender, p *wire.Packet) Verdict {
+	hint := 0
+	if s != nil {
+		hint = s.key
+	}
+	for i := range o.keys {
+		key := (hint + i) % len(o.keys)
+		if !o.mayDerive(now) {
+			return Busy
+		}
+		e := &epoch{number: p.Epoch, since: now, key: key, tagger: newTagger(&o.keys[key], p.From, p.Epoch)}
+		if !e.tagger.verify(p, wire.SpaceControl) {
+			continue
+		}
+		if s == nil {
+			s = o.add(p.From)
+		}
+		s.heard, s.key = now, key
+		e.seen[wire.SpaceControl].Start(p.Seq + 1) // no older one counts
+		follows := s.follows(p.Epoch)
+		s.add(e)
+		if follows {
+			s.prove(now, e)
+			return Proven
+		}
+		return Verified
+	}
+	return Forged
+}
+
+// mayDerive takes a token for the derivation of one key.
+func (o *Opener) mayDerive(now time.Time) bool {
+	if d := now.Sub(o.filled); d > 0 { // else the clock was set back, and time begins anew
+		o.tokens = min(derivations, o.tokens+d.Seconds()*derivations)
+	}
+	o.filled = now
+	if o.tokens < 1 {
+		return false
+	}
+	o.tokens--
+	return true
+}
+
+// add makes room for an id and returns its entry. Who was never proven goes first, then who was silent longest.
+func (o *Opener) add(id wire.NodeID) *sender {
+	if len(o.senders) >= maxSenders {
+		var least wire.NodeID
+		var found *sender
+		for id, s := range o.senders {
+			if found == nil || s.proven() != found.proven() && !s.proven() || s.proven() == found.proven() && s.heard.Before(found.heard) {
+				least, found = id, s
+			}
+		}
+		delete(o.senders, least)
+	}
+	s := new(sender)
+	o.senders[id] = s
+	return s
+}
+
+// Heard is told what the first STATE of an epoch says of the sender's sequences: when the epoch is proven, tells and control packets
+// from before count as seen. Later calls change nothing.
+func (o *Opener) Heard(now time.Time, id wire.NodeID, number uint64, next [wire.Spaces]uint32) {
+	if e := o.senders[id].find(now, number); e != nil && !e.heard {
+		e.first, e.heard = next, true
+		e.seen[wire.SpaceTell].Start(next[wire.SpaceTell])
+	}
+}
+
+// Prove is told that an epoch has returned our challenge: it is the present one of its sender, and the one before is over. It reports whether that is
+// news, and the sequences that the sender's first STATE of the epoch named.
+func (o *Opener) Prove(now time.Time, id wire.NodeID, number uint64) (first [wire.Spaces]uint32, news bool) {
+	s := o.senders[id]
+	e := s.find(now, number)
+	if e == nil || e.status != candidate {
+		return first, false
+	}
+	s.prove(now, e)
+	return e.first, true
+}
+
+// Epoch returns the present epoch of an id; ok is false when none is proven.
+func (o *Opener) Epoch(id wire.NodeID) (number uint64, ok bool) {
+	if e := o.senders[id].current(); e != nil {
+		return e.number, true
+	}
+	return 0, false
+}
+
+// SignsLikeUs reports whether the present epoch of an id signs with the key that signs here.
+func (o *Opener) SignsLikeUs(id wire.NodeID) bool {
+	e := o.senders[id].current()
+	return e != nil && e.key == 0
+}
+
+// Forget forgets an id.
+func (o *Opener) Forget(id wire.NodeID) { delete(o.senders, id) }
+
+// find returns the epoch with that number, nil when it is not known.
+func (s *sender) find(now time.Time, number uint64) *epoch {
+	if s == nil {
+		return nil
+	}
+	for i, e := range s.epochs {
+		if e.number != number {
+			continue
+		}
+		if e.status == closing && now.Sub(e.since) >= closingTime {
+			e.status = closed
+		}
+		if e.status == closed && now.Sub(e.since) >= closedMemory {
+			s.epochs = append(s.epochs[:i], s.epochs[i+1:]...)
+			return nil
+		}
+		return e
+	}
+	return nil
+}
+
+func (s *sender) current() *epoch {
+	if s != nil {
+		for _, e := range s.epochs {
+			if e.status == current {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+func (s *sender) proven() bool { return s.current() != nil }
+
+// follows reports whether the sender goes on with that epoch because the sequences of its present one ran out.
+func (s *sender) follows(number uint64) bool {
+	e := s.current()
+	return e != nil && e.number+1 == number
+}
+
+// add remembers an epoch. When there are too many, the candidate heard longest ago makes room, else the one closed longest ago.
+func (s *sender) add(e *epoch) {
+	if len(s.epochs) >= maxEpochs {
+		least := -1
+		for i, o := range s.epochs {
+			if o.status == current {
+				continue
+			}
+			if least < 0 || o.status == candidate && s.epochs[least].status != candidate ||
+				(o.status == candidate) == (s.epochs[least].status == candidate) && o.since.Before(s.epochs[least].since) {
+				least = i
+			}
+		}
+		s.epochs = append(s.epochs[:least], s.epochs[least+1:]...)
+	}
+	s.epochs = append(s.epochs, e)
+}
+
+// prove makes e the present epoch.
+func (s *sender) prove(now time.Time, e *epoch) {
+	if was := s.current(); was != nil {
+		was.status, was.since = closed, now
+		if was.number+1 == e.number {
+			was.status = closing
+		}
+	}
+	e.status, e.since = current, now
+}

@@ -1,0 +1,464 @@
+package seal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"starling/wire"
+)
+
+var (
+	testKey  = Key{1}
+	otherKey = Key{2}
+	them     = wire.NodeID{0xa, 0xb, 0xc, 0xd}
+	noon     = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// packets has an unsealed packet of each kind of them.
+func packets() [][]byte {
+	r, r6, tell := wire.Record{Peer: wire.PeerFrom4([]byte{192, 0, 2, 1, 0x1a, 0xe1})}, wire.Record{}, wire.Tell{Downloaded: 1}
+	state, nack, gone, bye, promise := wire.State{}, wire.Nack{Ranges: make([]wire.Range, 2)}, wire.Gone{Ranges: make([]wire.Range, 2)}, wire.Bye{}, wire.Promise{}
+	return [][]byte{
+		r.Append4(wire.AppendLive4(nil, them)), r6.Append6(wire.AppendLive6(nil, them)), tell.Append(wire.AppendTell(nil, them)),
+		state.Append(nil, them), nack.Append(nil, them), gone.Append(nil, them), bye.Append(nil, them), promise.Append(nil, them),
+	}
+}
+
+func state() []byte { s := wire.State{}; return s.Append(nil, them) }
+
+func live() []byte { return packets()[0] }
+
+func parse(t testing.TB, b []byte) *wire.Packet {
+	t.Helper()
+	p, err := wire.ParsePacket(b)
+	if err != nil || !p.Keyed {
+		t.Fatalf("%x: %v, keyed %t", b, err, p.Keyed)
+	}
+	return &p
+}
+
+// believe makes o believe the present epoch of s.
+func believe(t testing.TB, o *Opener, now time.Time, s *Sealer) {
+	t.Helper()
+	if v := o.Open(now, parse(t, s.Seal(state()))); v != Verified {
+		t.Fatalf("a first STATE is %v", v)
+	}
+	if _, news := o.Prove(now, them, s.Epoch()); !news {
+		t.Fatal("a candidate is not proven by its echo")
+	}
+}
+
+func TestSealedPacketsOpen(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	believe(t, o, noon, s)
+	for round := range 3 {
+		for i, b := range packets() {
+			before, seq := bytes.Clone(b), s.Next(wire.SpaceOf(b))
+			p := parse(t, s.Seal(b))
+			if p.Seq != seq || p.Epoch != 7 || !bytes.HasPrefix(p.Sealed, before) {
+				t.Fatalf("packet %d: sequence %d, want %d, of epoch %d", i, p.Seq, seq, p.Epoch)
+			}
+			if v := o.Open(noon, p); v != Proven {
+				t.Fatalf("round %d, packet %d is %v", round, i, v)
+			}
+			want := Replayed
+			if wire.SpaceOf(b) == wire.SpaceData {
+				want = Proven // its window is elsewhere
+			}
+			if v := o.Open(noon, p); v != want {
+				t.Fatalf("round %d, packet %d comes again and is %v", round, i, v)
+			}
+		}
+	}
+}
+
+// The tag of a packet, so that it never changes: another implementation made it.
+func TestTag(t *testing.T) {
+	s := NewSealer(testKey, them, 0x0102030405060708)
+	s.Skip(wire.SpaceControl, 5)
+	bye := wire.Bye{Next: 9}
+	p := parse(t, s.Seal(bye.Append(nil, them)))
+	if got := p.Tag; got != [12]byte{0xc3, 0x5a, 0xa9, 0xd3, 0x17, 0x9c, 0x7b, 0x31, 0x80, 0xca, 0x88, 0x58} {
+		t.Errorf("tag %x", got)
+	}
+}
+
+// Whatever single bit is flipped, and wherever a packet is cut, it is not believed.
+func TestForged(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	believe(t, o, noon, s)
+	for _, b := range packets() {
+		b = s.Seal(b)
+		for bit := range 8 * len(b) {
+			forged := bytes.Clone(b)
+			forged[bit/8] ^= 1 << (bit % 8)
+			if p, err := wire.ParsePacket(forged); err == nil && p.Keyed {
+				if v := o.Open(noon, &p); v == Proven || v == Verified || v == Replayed {
+					t.Fatalf("%x with bit %d flipped is %v", b, bit, v)
+				}
+			}
+		}
+		for n := range len(b) {
+			if p, err := wire.ParsePacket(b[:n:n]); err == nil && p.Keyed {
+				if v := o.Open(noon, &p); v != Forged && v != Busy && v != Unproven {
+					t.Fatalf("%x cut to %d bytes is %v", b, n, v)
+				}
+			}
+		}
+		if v := o.Open(noon, parse(t, b)); v != Proven {
+			t.Fatalf("after all that the packet itself is %v", v)
+		}
+	}
+}
+
+func TestAnotherKey(t *testing.T) {
+	s, o := NewSealer(otherKey, them, 7), NewOpener(Keys{testKey})
+	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Forged {
+		t.Errorf("a STATE sealed with another key is %v", v)
+	}
+	if len(o.senders) != 0 {
+		t.Error("its sender is remembered")
+	}
+}
+
+// Nothing but a STATE makes an epoch known, and nothing but our challenge makes it believed.
+func TestUnproven(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	for _, b := range packets() {
+		if wire.SpaceOf(b) != wire.SpaceControl {
+			if v := o.Open(noon, parse(t, s.Seal(b))); v != Unproven {
+				t.Errorf("%x of an unknown epoch is %v", b, v)
+			}
+		}
+	}
+	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Verified {
+		t.Fatalf("a first STATE is %v", v)
+	}
+	if v := o.Open(noon, parse(t, s.Seal(live()))); v != Unproven {
+		t.Errorf("records of a candidate are %v", v)
+	}
+	if _, ok := o.Epoch(them); ok {
+		t.Error("it is believed without proof")
+	}
+	if _, news := o.Prove(noon, them, 8); news {
+		t.Error("an epoch that nobody heard of is proven")
+	}
+	if _, news := o.Prove(noon, them, 7); !news {
+		t.Error("the candidate is not proven")
+	}
+	if _, news := o.Prove(noon, them, 7); news {
+		t.Error("it is proven twice")
+	}
+	if n, ok := o.Epoch(them); !ok || n != 7 {
+		t.Errorf("the epoch is %d, %t", n, ok)
+	}
+}
+
+// What was sent before the first STATE that we heard counts as seen, tells as well as control packets.
+func TestNothingFromBefore(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	tell := wire.Tell{Downloaded: 1}
+	oldTell, oldState := s.Seal(tell.Append(wire.AppendTell(nil, them))), s.Seal(state())
+	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Verified {
+		t.Fatal(v)
+	}
+	o.Heard(noon, them, 7, [wire.Spaces]uint32{wire.SpaceData: 3, wire.SpaceTell: s.Next(wire.SpaceTell), wire.SpaceControl: s.Next(wire.SpaceControl)})
+	if first, news := o.Prove(noon, them, 7); !news || first[wire.SpaceData] != 3 {
+		t.Errorf("proven %t, first %v", news, first)
+	}
+	for _, b := range [][]byte{oldTell, oldState} {
+		if v := o.Open(noon, parse(t, b)); v != Replayed {
+			t.Errorf("%x from before is %v", b, v)
+		}
+	}
+	if v := o.Open(noon, parse(t, s.Seal(tell.Append(wire.AppendTell(nil, them))))); v != Proven {
+		t.Errorf("the next tell is %v", v)
+	}
+}
+
+// An epoch is closed as soon as another is proven: nothing recorded of it counts, not even its proof.
+func TestClosedEpoch(t *testing.T) {
+	o := NewOpener(Keys{testKey})
+	first, second := NewSealer(testKey, them, 100), NewSealer(testKey, them, 50) // the clock was set back
+	believe(t, o, noon, first)
+	recorded := [][]byte{first.Seal(live()), first.Seal(state())}
+	believe(t, o, noon, second)
+	for _, b := range recorded {
+		if v := o.Open(noon.Add(time.Second), parse(t, b)); v != Replayed {
+			t.Errorf("%x of a closed epoch is %v", b, v)
+		}
+	}
+	if _, news := o.Prove(noon.Add(time.Second), them, 100); news {
+		t.Error("a closed epoch is proven again")
+	}
+	// When it is forgotten, our challenge has changed: it is a candidate that never gets further.
+	if v := o.Open(noon.Add(2*closedMemory), parse(t, recorded[0])); v != Unproven {
+		t.Errorf("records of a forgotten epoch are %v", v)
+	}
+	if v := o.Open(noon.Add(2*closedMemory), parse(t, recorded[1])); v != Verified {
+		t.Errorf("a STATE of a forgotten epoch is %v", v)
+	}
+	if n, _ := o.Epoch(them); n != 50 {
+		t.Errorf("the epoch is %d", n)
+	}
+}
+
+// At the end of a space another epoch begins, which needs no proof, and packets of the old one are good for ten seconds.
+func TestSequencesRunOut(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	believe(t, o, noon, s)
+	s.Skip(wire.SpaceData, lastSeq-1)
+	last := parse(t, s.Seal(live()))
+	if last.Seq != lastSeq-1 || last.Epoch != 7 {
+		t.Fatalf("the last packet is %d of epoch %d", last.Seq, last.Epoch)
+	}
+	next := parse(t, s.Seal(live()))
+	if next.Seq != 0 || next.Epoch != 8 || s.Next(wire.SpaceControl) != 0 {
+		t.Fatalf("the packet after it is %d of epoch %d, next control %d", next.Seq, next.Epoch, s.Next(wire.SpaceControl))
+	}
+	if v := o.Open(noon, next); v != Unproven {
+		t.Errorf("records before the first STATE are %v", v)
+	}
+	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Proven {
+		t.Errorf("the first STATE is %v", v)
+	}
+	if v := o.Open(noon, next); v != Proven {
+		t.Errorf("records are %v", v)
+	}
+	if v := o.Open(noon.Add(closingTime-1), last); v != Proven {
+		t.Errorf("a packet of the old epoch is %v", v)
+	}
+	if v := o.Open(noon.Add(closingTime), last); v != Replayed {
+		t.Errorf("a packet of the old epoch, ten seconds later, is %v", v)
+	}
+}
+
+// [old, new], [new, old], [new]: at each step of a rotation every node understands every other.
+func TestRotation(t *testing.T) {
+	steps := []Keys{{testKey}, {testKey, otherKey}, {otherKey, testKey}, {otherKey}}
+	for i := range len(steps) - 1 {
+		for _, pair := range [][2]Keys{{steps[i], steps[i+1]}, {steps[i+1], steps[i]}} {
+			s, o := NewSealer(pair[0][0], them, 7), NewOpener(pair[1])
+			believe(t, o, noon, s)
+			if v := o.Open(noon, parse(t, s.Seal(live()))); v != Proven {
+				t.Errorf("step %d: records are %v", i, v)
+			}
+			if o.SignsLikeUs(them) != (pair[0][0] == pair[1][0]) {
+				t.Errorf("step %d: it signs like us: %t", i, o.SignsLikeUs(them))
+			}
+		}
+	}
+	// Which key verified is remembered: the next epoch costs one derivation, not two.
+	o := NewOpener(Keys{testKey, otherKey})
+	believe(t, o, noon, NewSealer(otherKey, them, 7))
+	before := o.tokens
+	believe(t, o, noon, NewSealer(otherKey, them, 9))
+	if o.tokens != before-1 {
+		t.Errorf("%v derivations for the next epoch, want 1", before-o.tokens)
+	}
+}
+
+// Forged STATEs of unknown epochs cost 200 derivations a second, and known senders are understood meanwhile.
+func TestDerivationsAreBounded(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	believe(t, o, noon, s)
+	count := func(now time.Time) (forged int) {
+		for i := range uint64(10 * derivations) {
+			b := state()
+			binary.BigEndian.PutUint32(b, uint32(i)+1)
+			b = append(wire.AppendTrailer(b, i, 0), make([]byte, wire.TagSize)...)
+			switch v := o.Open(now, parse(t, b)); v {
+			case Forged:
+				forged++
+			case Busy:
+			default:
+				t.Fatalf("a forged STATE is %v", v)
+			}
+		}
+		return forged
+	}
+	if n := count(noon); n > derivations || n < derivations-2 {
+		t.Errorf("%d derivations at once", n)
+	}
+	if n := count(noon.Add(time.Second / 2)); n != derivations/2 {
+		t.Errorf("%d derivations after half a second", n)
+	}
+	if n := count(noon.Add(-time.Hour)); n != 0 {
+		t.Errorf("%d derivations after the clock was set back", n)
+	}
+	if n := count(noon.Add(-time.Hour + time.Second)); n != derivations {
+		t.Errorf("%d derivations a second after that", n)
+	}
+	if v := o.Open(noon, parse(t, s.Seal(live()))); v != Proven {
+		t.Errorf("records of a known sender are %v", v)
+	}
+}
+
+// Recordings of many senders and epochs fill the table, and push out neither who is there now nor its closed epochs.
+func TestTablesAreBounded(t *testing.T) {
+	s, o := NewSealer(testKey, them, 1000), NewOpener(Keys{testKey})
+	now := noon
+	believe(t, o, now, NewSealer(testKey, them, 999_999))
+	believe(t, o, now, s)
+	for i := range 2 * maxSenders {
+		now = now.Add(10 * time.Millisecond)
+		for _, id := range []wire.NodeID{them, {byte(i >> 8), byte(i), 1, 1}} {
+			b := wire.State{}
+			old := NewSealer(testKey, id, uint64(i)).Seal(b.Append(nil, id))
+			if v := o.Open(now, parse(t, old)); v != Verified {
+				t.Fatalf("a recorded STATE is %v", v)
+			}
+		}
+	}
+	if len(o.senders) > maxSenders || len(o.senders[them].epochs) > maxEpochs {
+		t.Errorf("%d senders, %d epochs", len(o.senders), len(o.senders[them].epochs))
+	}
+	if n, ok := o.Epoch(them); !ok || n != 1000 {
+		t.Errorf("the epoch is %d, %t", n, ok)
+	}
+	if e := o.senders[them].find(now, 999_999); e == nil || e.status != closed {
+		t.Error("the closed epoch is forgotten")
+	}
+	o.Forget(them)
+	if _, ok := o.Epoch(them); ok {
+		t.Error("it is not forgotten")
+	}
+}
+
+// The window agrees with a set of all sequences ever seen, as far as it reaches.
+func TestWindow(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var w Window
+		first, at := uint32(0), rng.Uint32N(1<<20)
+		if rng.IntN(2) == 0 {
+			first = at
+			w.Start(first)
+		}
+		seen, highest := map[uint32]bool{}, uint64(first)
+		for range 5000 {
+			switch rng.IntN(20) {
+			case 0:
+				at += rng.Uint32N(3 * windowSize)
+			case 1:
+				at -= min(at, rng.Uint32N(windowSize))
+			default:
+				at += rng.Uint32N(4)
+			}
+			want := at >= first && !seen[at] && uint64(at)+windowSize >= highest
+			if got := w.Fresh(at); got != want {
+				t.Fatalf("seed %d: %d with highest %d is fresh: %t, want %t", seed, at, highest, got, want)
+			}
+			if want {
+				seen[at] = true
+				highest = max(highest, uint64(at)+1)
+			}
+		}
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	var c Challenges
+	rng := rand.New(rand.NewPCG(1, 2))
+	if c.Good(noon, wire.Challenge{}) {
+		t.Error("no challenge is a good one")
+	}
+	first := c.Now(noon, rng)
+	if first == (wire.Challenge{}) || c.Now(noon.Add(challengeLife-1), rng) != first || !c.Good(noon, first) || c.Good(noon, wire.Challenge{1}) {
+		t.Error("a challenge is not good for its time")
+	}
+	second := c.Now(noon.Add(challengeLife), rng)
+	third := c.Now(noon.Add(2*challengeLife), rng)
+	if second == first || third == second {
+		t.Error("a challenge is drawn twice")
+	}
+	if at := noon.Add(3*challengeLife - 1); !c.Good(at, first) || !c.Good(at, second) || !c.Good(at, third) {
+		t.Error("a challenge is forgotten too early")
+	}
+	c.Now(noon.Add(3*challengeLife), rng)
+	if c.Good(noon.Add(3*challengeLife), first) {
+		t.Error("a challenge is good for longer than half a minute")
+	}
+	if c.Now(noon, rng) == third || !c.Good(noon, third) {
+		t.Error("after the clock was set back no new one is drawn, or the last is forgotten")
+	}
+	if c.Good(noon.Add(time.Hour), third) {
+		t.Error("a challenge is good after an hour of silence")
+	}
+}
+
+func TestVerdictNames(t *testing.T) {
+	names := map[string]bool{}
+	for v := Forged; v <= Proven; v++ {
+		names[v.String()] = true
+	}
+	if len(names) != 6 {
+		t.Errorf("names %v", names)
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	believe(t, o, noon, s)
+	buf := make([]byte, 0, wire.MaxPacket)
+	plain := live()
+	allocs := testing.AllocsPerRun(100, func() {
+		p, err := wire.ParsePacket(s.Seal(append(buf, plain...)))
+		if err != nil || o.Open(noon, &p) != Proven {
+			t.Fatal(err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%.0f allocations to seal and open a packet", allocs)
+	}
+}
+
+func fullPacket() []byte {
+	b := wire.AppendLive4(make([]byte, 0, wire.MaxPacket), them)
+	r := wire.Record{Peer: wire.PeerFrom4([]byte{192, 0, 2, 1, 0x1a, 0xe1})}
+	for range wire.MaxKeyed4 {
+		b = r.Append4(b)
+	}
+	return b
+}
+
+func BenchmarkSeal(b *testing.B) {
+	s, pkt := NewSealer(testKey, them, 7), fullPacket()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Seal(pkt)
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
+	believe(b, o, noon, s)
+	pkt := s.Seal(fullPacket())
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := wire.ParsePacket(pkt)
+		if err != nil || o.Open(noon, &p) != Proven {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Nothing makes an opener panic, and nothing that it did not seal itself is believed.
+func FuzzOpen(f *testing.F) {
+	s := NewSealer(testKey, them, 7)
+	for _, b := range packets() {
+		f.Add(s.Seal(b))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, o := NewSealer(otherKey, them, 7), NewOpener(Keys{otherKey})
+		believe(t, o, noon, s)
+		if p, err := wire.ParsePacket(b); err == nil && p.Keyed {
+			if v := o.Open(noon, &p); v == Proven || v == Verified || v == Replayed {
+				t.Fatalf("%x is %v", b, v)
+			}
+		}
+	})
+}
