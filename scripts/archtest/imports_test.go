@@ -23,6 +23,9 @@ var rules = []rule{
 	{below: "starling/tracker/client", needs: []string{"starling/wire"}},
 	{below: "starling/tracker/load", needs: []string{"starling/wire", "starling/tracker/client"}},
 	{below: "starling/tracker", needs: []string{"starling/wire", "starling/tracker/pacer"}},
+	// Simulated clusters join both, as cmd does; only scripts/simulate and tests need them.
+	{below: "starling/livesync/livesynctest/cluster", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
+	{below: "starling/livesync/livesynctest/simulate", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
 	{below: "starling/livesync", needs: []string{"starling/wire"}},
 	{below: "starling/cmd", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
 	{below: "starling/scripts", stdOnly: true},

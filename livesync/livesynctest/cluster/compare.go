@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"time"
+
+	"starling/tracker"
+	"starling/wire"
+)
+
+// compare checks, at the end, what every node holds.
+func (c *cluster) compare() {
+	for _, m := range c.members {
+		if !m.works() || !m.plugged {
+			m.fault("is not back at the end")
+			continue
+		}
+		held := m.swarms()
+		for _, f := range c.model.order {
+			c.compareClient(m, f, held)
+			delete(held, f.Client)
+		}
+		if len(held) > 0 {
+			m.fault("holds %d clients that never announced", len(held))
+		}
+		c.compareCounts(m)
+	}
+}
+
+// compareClient checks what a node holds of one client.
+func (c *cluster) compareClient(m *member, f *fate, held map[Client]state) {
+	has, ok := held[f.Client]
+	if !ok {
+		has = absent
+	}
+	c.hash([]byte{byte(has)})
+	want := c.model.allowed(f)
+	if c.model.gone(f) {
+		want = absent
+	}
+	if has&want == 0 {
+		m.fault("has as %s what should be %s: %s", has, want, f)
+	}
+}
+
+// compareCounts checks a node's completions.
+func (c *cluster) compareCounts(m *member) {
+	for i := range torrents {
+		h := hashOf(i)
+		counts, _ := m.store.Scrape(h)
+		c.hash(binary.BigEndian.AppendUint64(nil, counts.Downloaded))
+		least, most := c.model.completions(m, h)
+		if counts.Downloaded < least || counts.Downloaded > most {
+			m.fault("counts %d completions of %x, which should be %d to %d", counts.Downloaded, h[:8], least, most)
+		}
+	}
+}
+
+// completions returns how many completions of a torrent a node may count. One that all nodes had in peace counts once. A client that
+// completes again without having stopped counts again only where the first time was forgotten. Others may not have
+// arrived, or, in plain mode, more than once; what doubled somewhere may have been told to all.
+func (m *model) completions(by *member, h wire.InfoHash) (least, most uint64) {
+	for _, f := range m.order {
+		if f.Hash != h {
+			continue
+		}
+		before := false
+		for i, t := range f.tales {
+			sure := !m.s.Keyed && !m.disturbed(t.at) && by.lives == 1 || m.s.Keyed && !t.fragile && !m.contested(f, i)
+			if t.flags == wire.Stopped && sure {
+				before = false
+			}
+			if !t.flags.Completion() {
+				continue
+			}
+			if sure && !before {
+				least++
+			}
+			most++
+			if !sure || m.replays {
+				most += uint64(m.s.Nodes * m.times(f, t.flags))
+			}
+			before = true
+		}
+	}
+	return least, most
+}
+
+// times returns how often a record of a client was told or applied by the node that did so most often.
+func (m *model) times(f *fate, flags wire.Flags) int {
+	n := m.counts[wire.Record{InfoHash: f.Hash, Peer: f.Peer, Flags: flags}]
+	most := n.times
+	for _, applied := range n.applied {
+		most = max(most, applied)
+	}
+	return most
+}
+
+// contested reports whether another node told of the client at nearly the same time as tale i.
+func (m *model) contested(f *fate, i int) bool {
+	t := &f.tales[i]
+	for j := range f.tales {
+		if o := &f.tales[j]; o.node != t.node && (t.at-o.at).Abs() < m.window() {
+			return true
+		}
+	}
+	return false
+}
+
+// probe asks a store for its peers. It is a leecher first, who is given all of them, and then a seeder, who is given leechers.
+var probe = wire.PeerFrom4([]byte{198, 19, 255, 255, 1, 1})
+
+// swarms returns all that a node holds.
+func (m *member) swarms() map[Client]state {
+	held := map[Client]state{}
+	for i := range torrents {
+		h := hashOf(i)
+		for _, role := range []state{seeder, leecher} {
+			var a tracker.Answer
+			m.store.Announce(m.time().Add(time.Nanosecond), &tracker.Announce{
+				InfoHash: h, Peer: probe, Seeder: role == leecher, NumWant: 1 << 20, BothFamilies: true,
+			}, &a)
+			for b := a.Peers4; len(b) > 0; b = b[wire.Compact4:] {
+				held[Client{h, wire.PeerFrom4(b)}] = role
+			}
+			for b := a.Peers6; len(b) > 0; b = b[wire.Compact6:] {
+				held[Client{h, wire.PeerFrom6(b)}] = role
+			}
+		}
+	}
+	return held
+}

@@ -1,0 +1,233 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"starling/livesync"
+	"starling/tracker"
+	"starling/wire"
+)
+
+// member is one machine of the cluster and the node that runs on it.
+type member struct {
+	*cluster
+	number int
+	lives  int           // how often a node was started here
+	clock  time.Duration // how much the machine's clock is fast
+	port   uint16        // the one sent from last
+
+	up      bool
+	plugged bool
+	store   *tracker.Tracker
+	node    *livesync.Node
+	wakes   uint64 // the wake-up that counts
+	slow    *Event // what slows the node down; nil: nothing
+	inbox   []datagram
+	reading bool // the next packet of the inbox is being waited for
+	id      wire.NodeID
+	answer  tracker.Answer
+}
+
+type datagram struct {
+	from netip.AddrPort
+	b    []byte
+}
+
+func newMember(c *cluster, number int) *member {
+	return &member{cluster: c, number: number, port: 40000}
+}
+
+// time returns what the machine's clock shows. A node never sees its clock set: it takes readings of one that runs on, and
+// the others only from the start of its process.
+func (m *member) time() time.Time { return epoch.Add(m.now + m.clock) }
+
+// seed returns what makes a node's decisions repeatable, another for each life.
+func (m *member) seed(what uint64) *[32]byte {
+	var s [32]byte
+	for i, v := range []uint64{m.Seed, what, uint64(m.number), uint64(m.lives)} {
+		binary.BigEndian.PutUint64(s[8*i:], v)
+	}
+	return &s
+}
+
+// start runs a node on the machine.
+func (m *member) start() {
+	m.lives++
+	m.up, m.plugged = true, true
+	rng := rand.New(rand.NewChaCha8(*m.seed(1)))
+	if m.id == (wire.NodeID{}) {
+		binary.BigEndian.PutUint32(m.id[:], rng.Uint32()|1)
+	}
+	m.store = tracker.New(tracker.Config{
+		PeerTimeout: m.Timeout, Renew: m.Renew, MaxNumWant: 1 << 20, OnChange: m.changed, Shards: 2, Seed: m.seed(2),
+	}, m.time())
+	m.node = livesync.New(m.config())
+	m.join()
+	m.log("started as %s", m.id)
+}
+
+// config joins the node to the store, as the program does.
+func (m *member) config() livesync.Config {
+	store := m.store
+	return livesync.Config{
+		ID:               m.id,
+		Group:            group,
+		Interface:        "eth0",
+		Flush:            m.Flush,
+		BeaconInterval:   10 * time.Second,
+		FirstBeaconDelay: 5 * time.Second,
+		InquireThreshold: 25,
+		Dialect:          m.Dialect,
+		Apply:            m.apply,
+		Learn:            store.Learn,
+		Lookup:           store.Lookup,
+		Tells:            store.Tells,
+		Torrents:         store.Torrents,
+		SaveID:           func(id wire.NodeID) error { m.id = id; return nil },
+		Log:              zerolog.Nop(),
+		Seed:             m.seed(4),
+	}
+}
+
+// join has the node join the group, from another port each time.
+func (m *member) join() {
+	m.port++
+	m.node.Start(m.time(), livesync.Link{
+		Name: "eth0", Index: 1, Local: m.address(),
+		Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, ReceiveBuffer: 8 << 20,
+	})
+	m.pump()
+}
+
+func (m *member) address() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(m.number + 1)}), m.port)
+}
+
+// works reports whether the node runs and is not held up.
+func (m *member) works() bool { return m.up && (m.slow == nil || m.slow.Kind != Pause) }
+
+// announce is a client's request. A node that is down answers nobody, and one that stands still answers too late.
+func (m *member) announce(c Client, e *Event) {
+	if !m.works() {
+		return
+	}
+	a := tracker.Announce{InfoHash: c.Hash, Peer: c.Peer, Seeder: e.Seeder, NumWant: 0}
+	switch {
+	case e.Stopped:
+		a.Event = wire.EventStopped
+	case e.Completed:
+		a.Event = wire.EventCompleted
+	}
+	m.log("%s of %x announces: %s", c.Peer, c.Hash[:2], e.role())
+	m.model.announced(m, c)
+	m.store.Announce(m.time(), &a, &m.answer)
+	m.pump()
+}
+
+// changed is told by the store what the other nodes must learn.
+func (m *member) changed(r wire.Record) {
+	if r.Peer == probe {
+		return
+	}
+	m.log("tells %s of %x: %s", r.Peer, r.InfoHash[:2], r.Flags)
+	m.model.told(m, r)
+	m.node.Offer(r)
+}
+
+// apply is told by the node what another one told.
+func (m *member) apply(now time.Time, rs []wire.Record) {
+	for _, r := range rs {
+		m.stats.Applied++
+		m.log("applies %s of %x: %s", r.Peer, r.InfoHash[:2], r.Flags)
+		m.model.applied(m, r)
+		m.store.Apply(now, r)
+	}
+}
+
+func (m *member) expire() {
+	if m.works() {
+		m.store.Expire(m.time())
+		m.store.Resend(m.time())
+		m.pump()
+	}
+}
+
+// spins is how many packets a node may send without time passing.
+const spins = 5000
+
+// pump sends what the node has to send and has it woken when it has more.
+func (m *member) pump() {
+	if !m.works() || !m.plugged {
+		return
+	}
+	n := 0
+	for ; n < spins; n++ {
+		pkt := m.node.Next(m.time())
+		if pkt == nil {
+			break
+		}
+		m.sends(pkt)
+	}
+	if n == spins {
+		m.fault("sends and sends")
+		return
+	}
+	due := m.node.Due(m.time())
+	m.wakes++
+	if due.IsZero() {
+		return
+	}
+	wake, wait := m.wakes, due.Sub(m.time())
+	if wait <= 0 {
+		m.fault("has nothing to send and wants to be woken at once")
+		return
+	}
+	m.at(m.now+wait, func() {
+		if wake == m.wakes {
+			m.pump()
+		}
+	})
+}
+
+// sends puts a packet of the node on the segment.
+func (m *member) sends(pkt []byte) {
+	m.log("sends %s", describe(pkt))
+	m.record.add(m.now, m.address(), pkt)
+	m.model.sent(m, pkt)
+	m.send(m.number, m.address(), pkt)
+}
+
+// fault notes something that must not have happened.
+func (m *member) fault(format string, args ...any) {
+	m.cluster.fault("node %d %s", m.number, fmt.Sprintf(format, args...))
+}
+
+func (m *member) log(format string, args ...any) {
+	if m.trace != nil {
+		m.tell("node %d %s", m.number, fmt.Sprintf(format, args...))
+	}
+}
+
+// fault notes something that must not have happened.
+func (c *cluster) fault(format string, args ...any) {
+	f := fmt.Sprintf(format, args...)
+	c.tell("WRONG: %s", f)
+	c.faults = append(c.faults, fmt.Sprintf("%s: %s", c.now, f))
+}
+
+// tell writes a line of the trace.
+func (c *cluster) tell(format string, args ...any) {
+	if c.trace != nil {
+		fmt.Fprintf(c.trace, "%12s  %s\n", c.now, fmt.Sprintf(format, args...))
+	}
+}
+
+// errUnplugged is why a node is not on the group.
+var errUnplugged = errors.New("the interface is down")

@@ -1,0 +1,160 @@
+// Command simulate plays simulated clusters and says which seeds go wrong. See scripts/simulate.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/livesync/livesynctest/cluster"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// options are what the command line says.
+type options struct {
+	seed    int64
+	seeds   uint64
+	first   uint64
+	mode    string
+	trace   bool
+	whole   bool
+	workers int
+}
+
+const usage = `simulate plays clusters on a simulated network, each from a seed, and compares every node with a model.
+
+  scripts/simulate -seeds 1000              seeds 0 to 999, half of them plain, half keyed
+  scripts/simulate -seeds 1000 -mode keyed  all keyed
+  scripts/simulate -seed 17 -mode keyed     one seed; when it fails, as few of its events as still fail
+  scripts/simulate -seed 17 -mode keyed -trace   and everything that happens in that smaller schedule
+
+`
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var o options
+	f := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Int64Var(&o.seed, "seed", -1, "play this `seed` only")
+	f.Uint64Var(&o.seeds, "seeds", 200, "how many seeds to play")
+	f.Uint64Var(&o.first, "first", 0, "the first of them")
+	f.StringVar(&o.mode, "mode", "both", "plain, keyed or both")
+	f.BoolVar(&o.trace, "trace", false, "with -seed: print all that happens")
+	f.BoolVar(&o.whole, "whole", false, "with -seed: do not make the schedule smaller")
+	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many seeds are played at once")
+	f.Usage = func() { fmt.Fprint(stderr, usage); f.PrintDefaults() }
+	if err := f.Parse(args); err != nil {
+		return 2
+	}
+	if o.mode != "plain" && o.mode != "keyed" && (o.mode != "both" || o.seed >= 0) || f.NArg() > 0 {
+		fmt.Fprintln(stderr, "simulate: -mode is plain, keyed, or, without -seed, both; there are no arguments")
+		return 2
+	}
+	if o.seed >= 0 {
+		return one(&o, stdout)
+	}
+	return many(&o, stdout, stderr)
+}
+
+// one plays one seed and says all about it.
+func one(o *options, stdout io.Writer) int {
+	s := cluster.New(uint64(o.seed), o.mode == "keyed")
+	r := s.Run(nil)
+	if len(r.Faults) > 0 && !o.whole {
+		s = s.Minimize()
+	}
+	if o.trace {
+		r = s.Run(stdout)
+	} else {
+		r = s.Run(nil)
+	}
+	fmt.Fprint(stdout, s)
+	for _, f := range r.Faults {
+		fmt.Fprintf(stdout, "WRONG: %s\n", f)
+	}
+	fmt.Fprintf(stdout, "digest %016x, %+v\n", r.Digest, r.Stats)
+	if len(r.Faults) > 0 {
+		return 1
+	}
+	return 0
+}
+
+// tally sums up the seeds of one mode.
+type tally struct {
+	mode   string
+	seeds  uint64
+	failed []uint64
+	stats  cluster.Stats
+}
+
+// job is one seed to be played.
+type job struct {
+	seed uint64
+	mode *tally
+}
+
+// many plays seeds on all processors.
+func many(o *options, stdout, stderr io.Writer) int {
+	plain, keyed := &tally{mode: "plain"}, &tally{mode: "keyed"}
+	jobs := make(chan job)
+	var mu sync.Mutex // guards the tallies and what is printed
+	var wg sync.WaitGroup
+	var done atomic.Uint64
+	for range o.workers {
+		wg.Go(func() {
+			for j := range jobs {
+				s := cluster.New(j.seed, j.mode == keyed)
+				r := s.Run(nil)
+				done.Add(1)
+				mu.Lock()
+				j.mode.add(j.seed, &r, stdout)
+				mu.Unlock()
+			}
+		})
+	}
+	start := time.Now()
+	shown := start
+	for i := range o.seeds {
+		j := job{o.first + i, plain}
+		if o.mode == "keyed" || o.mode == "both" && i%2 == 1 {
+			j.mode = keyed
+		}
+		jobs <- j
+		if time.Since(shown) > 10*time.Second {
+			shown = time.Now()
+			fmt.Fprintf(stderr, "%d of %d seeds, %s\n", done.Load(), o.seeds, time.Since(start).Round(time.Second))
+		}
+	}
+	close(jobs)
+	wg.Wait()
+	fmt.Fprintf(stdout, "%-6s %8s %8s %12s %12s %10s %10s %12s %10s %10s %9s\n", "mode", "seeds", "failed",
+		"packets", "delivered", "lost", "overflowed", "applied", "repaired", "refused", "caught up")
+	for _, t := range []*tally{plain, keyed} {
+		if t.seeds > 0 {
+			fmt.Fprintf(stdout, "%-6s %8d %8d %12d %12d %10d %10d %12d %10d %10d %9d\n", t.mode, t.seeds, len(t.failed), t.stats.Packets,
+				t.stats.Delivered, t.stats.Lost, t.stats.Overflowed, t.stats.Applied, t.stats.Repaired, t.stats.Refused, t.stats.CaughtUp)
+		}
+	}
+	fmt.Fprintf(stdout, "%d seeds in %s\n", o.seeds, time.Since(start).Round(100*time.Millisecond))
+	if len(plain.failed)+len(keyed.failed) > 0 {
+		return 1
+	}
+	return 0
+}
+
+// add adds a run, and says how to see it again when it went wrong.
+func (t *tally) add(seed uint64, r *cluster.Result, stdout io.Writer) {
+	t.seeds++
+	t.stats.Add(r.Stats)
+	if len(r.Faults) == 0 {
+		return
+	}
+	t.failed = append(t.failed, seed)
+	fmt.Fprintf(stdout, "scripts/simulate -seed %d -mode %s\n\t%s\n", seed, t.mode, strings.Join(r.Faults[:min(3, len(r.Faults))], "\n\t"))
+}
