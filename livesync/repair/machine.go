@@ -1,0 +1,236 @@
+package repair
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"starling/wire"
+)
+
+const (
+	// maxPeers is how many senders are listened to, as many as there is room for in the table of nodes.
+	maxPeers = 256
+	// keepSilent is how long packets of a silent sender are kept for those who come back and miss them.
+	keepSilent = time.Minute
+)
+
+// Machine is repair's part of one node. It is not safe for concurrent use. After any call that takes something in, and after
+// [Machine.Control], there may be packets in [Machine.Ready]; they come before the next one that is to be applied.
+type Machine struct {
+	id      wire.NodeID // ours
+	ring    ring
+	queue   queue
+	store   store
+	byID    map[wire.NodeID]*peer
+	peers   []*peer   // all of byID in the order in which they came, so that nothing depends on that of a map
+	ready   []*Window // those that may have something to be applied
+	pending []pending
+	ranges  []wire.Range // scratch
+	out     packet       // what was returned last to be sent again
+	cut     bool         // something was given up, since
+	since   time.Time
+}
+
+// peer is another node.
+type peer struct {
+	id       wire.NodeID
+	epoch    uint64
+	w        *Window
+	heard    time.Time // the last sign of life that only itself can have given
+	asked    time.Time // when somebody asked it for something for the first time since then; zero: nobody did
+	promised time.Time // when somebody promised to send its packets again
+	departed bool      // it said BYE
+}
+
+// New returns a machine for node id that has sent and heard nothing.
+func New(id wire.NodeID, rng *rand.Rand) *Machine {
+	return &Machine{id: id, store: store{rng: rng}, byID: make(map[wire.NodeID]*peer)}
+}
+
+// Rename is told that this node has another id from now on. What it sent under the old one cannot be asked for any more.
+func (m *Machine) Rename(id wire.NodeID) {
+	m.queue.drop(m.id, m.ring.epoch, []wire.Range{everything})
+	m.id, m.ring = id, ring{}
+}
+
+// everything is the range of all numbers.
+var everything = wire.Range{Last: 1<<32 - 1}
+
+// Sent is told of a packet of ours that has just left, and keeps a copy. Sequences ascend within an epoch, and each is told
+// of once, here or to [Machine.Discarded].
+func (m *Machine) Sent(now time.Time, epoch uint64, seq uint32, pkt []byte) {
+	m.ring.keep(now, epoch, seq, pkt)
+	m.queue.sentLive(now)
+}
+
+// Discarded is told of a sequence that was used up for records that were discarded.
+func (m *Machine) Discarded(now time.Time, epoch uint64, seq uint32) { m.ring.use(now, epoch, seq) }
+
+// Open is told that a node was proven to be in an epoch, of which next is the first packet that is wanted. What is missing of
+// an older epoch is given up. Nothing happens when the epoch is open already.
+func (m *Machine) Open(now time.Time, id wire.NodeID, epoch uint64, next uint32) {
+	p := m.byID[id]
+	var counts Counts
+	switch {
+	case p == nil && len(m.peers) >= maxPeers, p != nil && p.epoch == epoch:
+		return
+	case p == nil:
+		p = new(peer)
+		m.byID[id] = p
+		m.peers = append(m.peers, p)
+	default:
+		m.close(p)
+		counts = p.w.Counts
+	}
+	*p = peer{id: id, epoch: epoch, w: newWindow(now, &m.store, next), heard: now}
+	p.w.Counts = counts
+}
+
+// Forget is told that a node is not listened to any more.
+func (m *Machine) Forget(id wire.NodeID) {
+	if p := m.byID[id]; p != nil {
+		m.close(p)
+		delete(m.byID, id)
+		m.peers = slices.DeleteFunc(m.peers, func(o *peer) bool { return o == p })
+	}
+}
+
+// close gives up what is missing of a node. Its window stays until what it held was applied.
+func (m *Machine) close(p *peer) {
+	m.cancel(p, everything)
+	p.w.abandon()
+	p.w.closed = true
+	m.settle(p.w)
+}
+
+// Counts returns what became of the packets of a node.
+func (m *Machine) Counts(id wire.NodeID) Counts {
+	if p := m.byID[id]; p != nil {
+		return p.w.Counts
+	}
+	return Counts{}
+}
+
+// of returns a node that is in an epoch, nil when it is not.
+func (m *Machine) of(id wire.NodeID, epoch uint64) *peer {
+	if p := m.byID[id]; p != nil && p.epoch == epoch {
+		return p
+	}
+	return nil
+}
+
+// settle sees to it that what a window has given back or given up is found.
+func (m *Machine) settle(w *Window) {
+	if w.cut {
+		if !m.cut || w.since.Before(m.since) {
+			m.cut, m.since = true, w.since
+		}
+		w.cut = false
+	}
+	if !w.waiting && (w.held > 0 || w.closed) {
+		w.waiting = true
+		m.ready = append(m.ready, w)
+	}
+}
+
+// Ready returns the next packet that was held and is to be applied now, nil when there is none. It is valid until the next call.
+func (m *Machine) Ready() []byte {
+	for len(m.ready) > 0 {
+		w := m.ready[0]
+		if pkt := w.ready(); pkt != nil {
+			return pkt
+		}
+		w.waiting = false
+		m.ready = slices.Delete(m.ready, 0, 1)
+		if w.closed {
+			w.release()
+		}
+	}
+	return nil
+}
+
+// Lost reports, once, whether anything was given up since the last call, and when the earliest of it was sent at the earliest.
+func (m *Machine) Lost() (since time.Time, lost bool) {
+	lost, m.cut = m.cut, false
+	return m.since, lost
+}
+
+// Control appends the next control packet that is due to b, without its trailer, and says of which kind it is. There is none
+// when nothing was appended.
+func (m *Machine) Control(now time.Time, b []byte) ([]byte, wire.Kind) {
+	if g, ok := m.ring.answer(now); ok {
+		return g.Append(b, m.id), wire.KindGone
+	}
+	if pr, ok := m.promise(now); ok {
+		return pr.Append(b, m.id), wire.KindPromise
+	}
+	for _, p := range m.peers {
+		if p.w.tail < p.w.next && now.Sub(p.heard) >= keepSilent && p.w.held == 0 {
+			p.w.release()
+		}
+		ranges, origin := p.w.poll(now, m.ranges[:0])
+		m.ranges = ranges
+		m.settle(p.w)
+		if len(ranges) == 0 {
+			continue
+		}
+		n := wire.Nack{Target: p.id, Epoch: p.epoch, Origin: origin && !p.silent(now), Ranges: ranges}
+		p.wasAsked(now)
+		return n.Append(b, m.id), wire.KindNack
+	}
+	return b, wire.KindEmpty
+}
+
+// Resend returns the next packet that is to be sent again now, nil when there is none. It is valid until the next call.
+func (m *Machine) Resend(now time.Time) []byte {
+	for {
+		k, ok := m.queue.take(now)
+		if !ok {
+			return nil
+		}
+		if pkt := m.find(now, k); pkt != nil {
+			m.out.n = copy(m.out.b[:], pkt)
+			return m.out.bytes()
+		}
+	}
+}
+
+// find returns a packet that is to be sent again, nil when it is not here any more.
+func (m *Machine) find(now time.Time, k key) []byte {
+	if k.id == m.id {
+		s := m.ring.find(k.epoch, k.seq)
+		if s == nil || s.pkt == nil {
+			return nil
+		}
+		s.repeated = now
+		return s.pkt.bytes()
+	}
+	if p := m.of(k.id, k.epoch); p != nil {
+		return p.w.kept(k.seq)
+	}
+	return nil
+}
+
+// Due returns when Control or Resend has to be called again, the zero time for not before something is heard.
+func (m *Machine) Due() time.Time {
+	due := m.queue.due()
+	if len(m.ring.gone.Ranges) > 0 {
+		due = earlier(due, m.ring.due)
+	}
+	for i := range m.pending {
+		due = earlier(due, m.pending[i].at)
+	}
+	for _, p := range m.peers {
+		due = earlier(due, p.w.due)
+	}
+	return due
+}
+
+// earlier returns the earlier of two times that are not zero.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

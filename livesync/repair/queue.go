@@ -1,0 +1,102 @@
+package repair
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"starling/wire"
+)
+
+const (
+	// queueSize is how many packets wait to be sent again.
+	queueSize = 256
+	// share is the part of the live packets that repair may add to them.
+	share = 0.25
+	// floor is how many packets a second it may always send.
+	floor = 50
+	// burst is how many packets leave at once after a pause.
+	burst = 16
+	// memory is over what time the rate of live packets is taken.
+	memory = time.Second
+)
+
+// key names a packet of any node.
+type key struct {
+	id    wire.NodeID
+	epoch uint64
+	seq   uint32
+}
+
+// queue is what is to be sent again, and how fast.
+type queue struct {
+	keys   []key
+	live   float64 // live packets a second, decaying
+	tokens float64
+	at     time.Time // when these two were right
+}
+
+// put appends a packet unless it waits already. It reports whether it waits now; the queue may be full.
+func (q *queue) put(k key) bool {
+	if slices.Contains(q.keys, k) {
+		return true
+	}
+	if len(q.keys) >= queueSize {
+		return false
+	}
+	q.keys = append(q.keys, k)
+	return true
+}
+
+// drop removes packets of a node that lie in the ranges.
+func (q *queue) drop(id wire.NodeID, epoch uint64, ranges []wire.Range) {
+	q.keys = slices.DeleteFunc(q.keys, func(k key) bool {
+		return k.id == id && k.epoch == epoch && slices.ContainsFunc(ranges, func(r wire.Range) bool { return r.First <= k.seq && k.seq <= r.Last })
+	})
+}
+
+// sentLive counts a packet of which repair gets its share.
+func (q *queue) sentLive(now time.Time) {
+	q.refill(now)
+	q.live += 1 / memory.Seconds()
+}
+
+// rate returns how many packets a second may leave.
+func (q *queue) rate() float64 {
+	r := max(floor, share*q.live)
+	if len(q.keys) > queueSize/2 {
+		r *= 2
+	}
+	return r
+}
+
+func (q *queue) refill(now time.Time) {
+	if q.at.IsZero() {
+		q.at, q.tokens = now, burst
+	}
+	if dt := now.Sub(q.at).Seconds(); dt > 0 {
+		q.tokens = min(burst, q.tokens+dt*q.rate())
+		q.live *= math.Exp(-dt / memory.Seconds())
+		q.at = now
+	}
+}
+
+// take removes the first packet, if one may leave now.
+func (q *queue) take(now time.Time) (key, bool) {
+	q.refill(now)
+	if len(q.keys) == 0 || q.tokens < 1 {
+		return key{}, false
+	}
+	q.tokens--
+	k := q.keys[0]
+	q.keys = slices.Delete(q.keys, 0, 1)
+	return k, true
+}
+
+// due returns when the first packet may leave, the zero time when none waits.
+func (q *queue) due() time.Time {
+	if len(q.keys) == 0 {
+		return time.Time{}
+	}
+	return q.at.Add(time.Duration(math.Ceil(max(0, 1-q.tokens) / q.rate() * 1e9)))
+}
