@@ -9,7 +9,7 @@ import (
 // its own, as a simulation has, takes them itself, from one goroutine and without Run:
 //
 //	Start(now, link)              the group was joined; again after each Lost
-//	Next(now)                     until it returns nil, after anything else was called and whenever Due has come
+//	Next(now)                     until it returns nil: after Start, when Woken says so, and when Due has come
 //	Receive(now, from, to, b)     for each datagram
 //	Lost(why)                     the membership is over; nothing but Offer and Start until it is back
 //	End(now)                      Next returns what is left, and then nothing more
@@ -32,6 +32,16 @@ func (n *Node) Next(now time.Time) []byte {
 
 // Due returns when Next has to be called again, the zero time for not before something is offered or heard.
 func (n *Node) Due(now time.Time) time.Time { return n.due(now) }
+
+// Woken reports, once, that something was offered or heard for which Next has to be called. Run waits for it instead.
+func (n *Node) Woken() bool {
+	select {
+	case <-n.wake:
+		return true
+	default:
+		return false
+	}
+}
 
 // Receive takes in a datagram that came from an address and was sent to a group. Nothing keeps b.
 func (n *Node) Receive(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {

@@ -128,7 +128,7 @@ func (m *member) announce(c Client, e *Event) {
 	m.log("%s of %x announces: %s", c.Peer, c.Hash[:2], e.role())
 	m.model.announced(m, c)
 	m.store.Announce(m.time(), &a, &m.answer)
-	m.pump()
+	m.poke()
 }
 
 // changed is told by the store what the other nodes must learn.
@@ -155,12 +155,19 @@ func (m *member) expire() {
 	if m.works() {
 		m.store.Expire(m.time())
 		m.store.Resend(m.time())
-		m.pump()
+		m.poke()
 	}
 }
 
 // spins is how many packets a node may send without time passing.
 const spins = 5000
+
+// poke lets the node send if it wants to, as its sender would be woken.
+func (m *member) poke() {
+	if m.works() && m.plugged && m.node.Woken() {
+		m.pump()
+	}
+}
 
 // pump sends what the node has to send and has it woken when it has more.
 func (m *member) pump() {

@@ -49,7 +49,7 @@ func (m *member) wait() {
 func (m *member) read(d datagram) {
 	m.stats.Delivered++
 	m.node.Receive(m.time(), d.from, group.Addr(), d.b)
-	m.pump()
+	m.poke()
 }
 
 // crash ends a node without a word and has it start again later.
