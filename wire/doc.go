@@ -91,6 +91,17 @@
 // than a record is ignored, so a later version may append to a packet; a
 // packet longer than [MaxPacket] comes from no tracker there is and is refused.
 //
+// # Excerpts
+//
+// What a node knows of its swarms, for one that catches up and for a snapshot. Package catchup puts these entries into blocks:
+//
+//	swarm   | info hash 20 | minutes since the last announce u32 | downloaded u64 | members u32 | members |
+//	member  | f | ms since seen i32 | ms since told u32 | 6 bytes of compact peer, 18 over IPv6 |
+//	leaver  | info hash 20 | ms since it stopped u32 | address 16, IPv4 mapped | port 2 |
+//
+// The flag byte f is 0x80 SEEDING, 0x40 COMPLETE, 0x10 PARTIAL, and 0x01 for 18 bytes of peer. Here there is
+// no rule for unknown bytes: an excerpt is right to the last bit or refused.
+//
 // # BEP 15
 //
 //	connect   | 0x41727101980 u64 | action 0 u32 | transaction u32 |
