@@ -429,6 +429,7 @@ func TestModel(t *testing.T) {
 				if i%space.every == 0 {
 					p.check()
 					p.checkTells(1 + rng.IntN(100))
+					p.checkWalk()
 				}
 			}
 			p.check()
@@ -473,5 +474,6 @@ func FuzzModel(f *testing.F) {
 		}
 		p.check()
 		p.checkTells(3)
+		p.checkWalk()
 	})
 }

@@ -44,7 +44,7 @@ type Config struct {
 	OnChange func(wire.Record)
 	// Shards is how many parts the store has, each with its own lock, rounded up to a power of two. 0: chosen from GOMAXPROCS.
 	Shards int
-	// Seed makes all that is random repeatable, for tests. Nil: the system's random source.
+	// Seed makes all that is random repeatable, for tests, in which no two trackers may have the same. Nil: the system's random source.
 	Seed *[32]byte
 }
 

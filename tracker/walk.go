@@ -1,0 +1,188 @@
+package tracker
+
+import (
+	"math/bits"
+	"time"
+
+	"starling/wire"
+)
+
+// walkMembers is how many peers a piece of a walk gathers before it lets go of a shard's lock; it may be one block's peers more.
+const walkMembers = 1024
+
+// Cursor is where a [Tracker.Walk] has come to. It is at the beginning while only its exported fields are set.
+//
+// Torrents it passes by the numbers of their records, which never change. The peers of a torrent it passes in the order of their
+// hashes with the bits reversed, both roles at once. Linear hashing splits and joins blocks by the lowest bits of the
+// hash, so that what a block holds is an interval of that order, whatever the directories do between two pieces:
+//
+//	1 block      [                            0                            ]
+//	2 blocks     [             0             |              1              ]
+//	3 blocks     [      0      |      2      |              1              ]
+//	                    ^ a walk that has come to here goes on from here
+//
+// A peer's hash stays what it is, in whichever block, table or directory the peer comes to lie; so each one that is there from start to end
+// and keeps its torrent is seen exactly once.
+type Cursor struct {
+	// Within leaves out peers that the other nodes were told of longer ago, and torrents without others that were not announced since.
+	// 0: all are seen.
+	Within time.Duration
+	// Booked keeps what was booked of peers that are to come back late, for this node's own snapshot. Else they are seen as the
+	// other nodes know them.
+	Booked bool
+
+	shard  int
+	id     uint32 // record; 0: none yet
+	family int    // its table of leechers
+	from   uint64 // of its peers those are over whose reversed hash is below
+}
+
+// Walk appends a bounded piece of what the tracker holds to dst and reports whether there is more. Nobody is stopped for
+// longer than the piece of one shard takes, some 50 microseconds.
+func (t *Tracker) Walk(now time.Time, at *Cursor, dst *wire.Excerpt) (more bool) {
+	if at.shard == len(t.shards) {
+		return false
+	}
+	if t.shards[at.shard].walkSome(now.Sub(t.start), at, dst) {
+		return true
+	}
+	at.shard, at.id, at.family, at.from = at.shard+1, 0, 0, 0
+	return at.shard < len(t.shards)
+}
+
+// wholeHash is the end of the order of reversed hashes.
+const wholeHash = 1 << 32
+
+// walkSome does a bounded piece and reports whether there is more of the shard.
+func (s *shard) walkSome(at time.Duration, c *Cursor, dst *wire.Excerpt) (more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(at)
+	most := len(dst.Members) + walkMembers
+	c.id = max(c.id, 1)
+	for work := sweepWork; c.id <= s.torrents.made; c.id++ {
+		if r := s.torrents.record(c.id); r.last != 0 {
+			work = s.walkTorrent(at, r, c, dst, work, most)
+		}
+		if c.family < tables && s.torrents.record(c.id).last != 0 {
+			return true
+		}
+		c.family, c.from = 0, 0
+		if work--; work <= 0 || len(dst.Members) >= most {
+			c.id++
+			return true
+		}
+	}
+	return false
+}
+
+// walkTorrent goes on within a torrent until it is done or there is no work left, which it returns.
+func (s *shard) walkTorrent(at time.Duration, r *torrent, c *Cursor, dst *wire.Excerpt, work, most int) (left int) {
+	first, before := c.family == 0 && c.from == 0, len(dst.Members)
+	add := func(table int, words []uint64) {
+		m := s.member(at, table, words)
+		if s.silent(words[len(words)-1]) || c.Within != 0 && milliseconds(c.Within+s.told.unit) < int64(m.Told) {
+			return
+		}
+		if !c.Booked && s.outlives(words[len(words)-1]) {
+			m.Seen = int32(m.Told)
+		}
+		dst.Members = append(dst.Members, m)
+	}
+	for ; c.family < tables; c.family, c.from = c.family+familyBit, 0 {
+		for c.from < wholeHash && work > 0 && len(dst.Members) < most {
+			c.from = s.visit(r, c.family, c.from, add)
+			work--
+		}
+		if c.from < wholeHash {
+			break
+		}
+	}
+	members := len(dst.Members) - before
+	age := s.now() - r.last
+	if members > 0 || first && (c.Within == 0 || time.Duration(age)*time.Minute <= c.Within+time.Minute) {
+		dst.Swarms = append(dst.Swarms, wire.Swarm{InfoHash: r.hash, Age: age, Downloaded: r.downloaded, Members: members})
+	}
+	return work
+}
+
+// visit shows the peers of one family, of both roles, whose reversed hash is from or follows it in the same block. It returns
+// the reversed hash to go on from. What it calls must not change the tables.
+func (s *shard) visit(r *torrent, family int, from uint64, do func(table int, words []uint64)) (next uint64) {
+	w, next := width(family), wholeHash
+	var blocks [2]slot
+	var starts, ends [2]uint64
+	for role := range blocks {
+		blocks[role], starts[role], ends[role] = s.swarms.placeAt(r.peers[family|role], from)
+		next = min(next, ends[role])
+	}
+	for role, b := range blocks {
+		whole := starts[role] == from && ends[role] == next
+		for block := s.swarms.block(b, w); len(block) > 0; block = block[w:] {
+			if !whole {
+				if h := uint64(bits.Reverse32(s.swarms.key.peer(block[:w]))); h < from || h >= next {
+					continue
+				}
+			}
+			do(family|role, block[:w])
+		}
+	}
+	return next
+}
+
+// placeAt returns the block of a table in which a peer with that reversed hash belongs, and the interval of those that belong there, too.
+func (s *swarms) placeAt(t slot, reversed uint64) (block slot, start, end uint64) {
+	if !t.isDirectory() {
+		return t, 0, wholeHash
+	}
+	d := &s.directories[t.ref()]
+	n := uint32(len(d.blocks))
+	i, top := linear(bits.Reverse32(uint32(reversed)), n), topBit(n)
+	size := uint64(wholeHash / uint64(top))
+	if i >= top || i+top < n { // one of two halves that were split
+		size /= 2
+	}
+	start = reversed &^ (size - 1)
+	return d.blocks[i], start, start + size
+}
+
+// member returns what is known of the peer whose words lie in a block. Its ages are counted from the beginning of the ticks.
+func (s *shard) member(at time.Duration, table int, words []uint64) wire.Member {
+	low := words[len(words)-1]
+	m := wire.Member{
+		Peer: clientOf(words),
+		Seen: int32(milliseconds(s.seenSince(at, low))),
+		Told: uint32(milliseconds(s.toldSince(at, low))),
+	}
+	if table&roleBit != 0 {
+		m.Flags |= wire.Seeding
+	}
+	if low&completed != 0 {
+		m.Flags |= wire.Complete
+	}
+	if low&partial != 0 {
+		m.Flags |= wire.Partial
+	}
+	return m
+}
+
+// seenSince returns how long ago the tick began in which a peer was seen, below zero for one that is stored as seen in the future.
+func (s *shard) seenSince(at time.Duration, low uint64) time.Duration {
+	return time.Duration(s.seenAge(low))*s.seen.unit + s.seen.into(at)
+}
+
+// toldSince does the same for when the other nodes learned of it.
+func (s *shard) toldSince(at time.Duration, low uint64) time.Duration {
+	return time.Duration(s.toldAge(low))*s.told.unit + s.told.into(at)
+}
+
+// into returns how much of the present tick is over.
+func (c *clock) into(at time.Duration) time.Duration { return max(at-c.begun, 0) }
+
+// milliseconds rounds up: what is restored from it at once falls into the tick it comes from.
+func milliseconds(d time.Duration) int64 {
+	if d > 0 {
+		d += time.Millisecond - 1
+	}
+	return int64(d / time.Millisecond)
+}
