@@ -24,7 +24,7 @@ func announceHTTP(ctx context.Context, u *url.URL, a *Announce) (*AnnounceReply,
 }
 
 func scrapeHTTP(ctx context.Context, u *url.URL, hashes []wire.InfoHash) (*ScrapeReply, error) {
-	su, err := scrapeURL(u, hashes)
+	su, err := ScrapeURL(u, hashes...)
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +59,9 @@ func announceURL(u *url.URL, a *Announce) *url.URL {
 	return q.url()
 }
 
-// scrapeURL makes the scrape URL from the announce URL (BEP 48): `announce` at the start of the
+// ScrapeURL makes the URL to scrape the given torrents at from the announce URL (BEP 48): `announce` at the start of the
 // last path segment becomes `scrape`. A URL that has `scrape` there is one already.
-func scrapeURL(u *url.URL, hashes []wire.InfoHash) (*url.URL, error) {
+func ScrapeURL(u *url.URL, hashes ...wire.InfoHash) (*url.URL, error) {
 	path := u.EscapedPath()
 	dir, last := path[:strings.LastIndex(path, "/")+1], path[strings.LastIndex(path, "/")+1:]
 	if rest, ok := strings.CutPrefix(last, "announce"); ok {

@@ -86,12 +86,12 @@ func TestScrapeURL(t *testing.T) {
 		"http://t.example/scrape":              "http://t.example/scrape?info_hash=",
 		"http://t.example/a%2Fb/announce?a%26": "http://t.example/a%2Fb/scrape?a%26&info_hash=",
 	} {
-		u, err := scrapeURL(mustParse(t, in), []wire.InfoHash{testHash})
+		u, err := ScrapeURL(mustParse(t, in), testHash)
 		if err != nil || !strings.HasPrefix(u.String(), want) {
 			t.Errorf("%s: %v, %v; want %s...", in, u, err, want)
 		}
 	}
-	if u, err := scrapeURL(mustParse(t, "http://t.example/a"), nil); err == nil {
+	if u, err := ScrapeURL(mustParse(t, "http://t.example/a")); err == nil {
 		t.Errorf("%v, want an error", u)
 	}
 }

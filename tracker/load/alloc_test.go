@@ -24,16 +24,16 @@ func (c *echoConn) Write(b []byte) (int, error) {
 
 func (c *echoConn) Read(b []byte) (int, error)      { return copy(b, c.buf), nil }
 func (c *echoConn) SetDeadline(time.Time) error     { return nil }
-func (c *echoConn) RemoteAddr() (addr net.Addr)     { return nil }
-func (c *echoConn) LocalAddr() (addr net.Addr)      { return nil }
 func (c *echoConn) SetReadDeadline(time.Time) error { return nil }
 
 func testWorker(scheme string) *worker {
-	pop := testPopulation(10, 1000, true)
+	cfg := Config{Target: &url.URL{Scheme: scheme, Host: "127.0.0.1:1", Path: "/announce"}, Torrents: 10, Peers: 1000, InFlight: 1000}.withDefaults()
+	pop := testPopulation(cfg, true)
 	return &worker{
-		run:   &run{cfg: Config{Target: &url.URL{Scheme: scheme, Host: "127.0.0.1:1", Path: "/announce"}, Timeout: time.Second}, pop: pop},
+		run:   &run{cfg: cfg, pop: pop, start: time.Now(), workers: 1},
+		phase: newPhase(loadPhase, 0),
 		rng:   rand.New(rand.NewPCG(1, 1)),
-		check: newChecker(pop),
+		check: newChecker(pop, &cfg),
 	}
 }
 
@@ -50,6 +50,9 @@ func newEchoUDP() *udpWorker {
 	w.connected = time.Now()
 	w.conn = &echoConn{answer: func(dst, request []byte) []byte {
 		h, _ := wire.ParseUDPHeader(request)
+		if h.Action == wire.ActionScrape {
+			return wire.AppendUDPScrapeEntry(wire.AppendUDPScrapeReply(dst, h.TransactionID), 0, 0, 0)
+		}
 		return wire.AppendUDPAnnounceReply(dst, h.TransactionID, 1800, 0, 0)
 	}}
 	return w
@@ -58,15 +61,20 @@ func newEchoUDP() *udpWorker {
 // one announces once over UDP and takes the answer in.
 func (w *udpWorker) one() bool {
 	now := time.Now()
-	w.send(0, now)
+	w.request(now, now)
 	n, _ := w.conn.Read(w.in[:])
-	_, ok := w.receive(w.in[:n], now)
-	return ok
+	return w.receive(w.in[:n], now)
+}
+
+func (w *httpWorker) one() bool {
+	now := time.Now()
+	d, _ := w.draw(now)
+	return w.request(&d, now)
 }
 
 func TestAnnouncingDoesNotAllocate(t *testing.T) {
 	h := newEchoHTTP()
-	if n := testing.AllocsPerRun(1000, func() { h.announce(h.rng.IntN(1000)) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { h.one() }); n != 0 {
 		t.Errorf("HTTP: %v allocations per announce", n)
 	}
 	u := newEchoUDP()
@@ -80,35 +88,33 @@ func TestAnnouncingDoesNotAllocate(t *testing.T) {
 
 // No packet makes a worker fail, free more than the slot it belongs to, or count more than one answer.
 func FuzzUDPReceive(f *testing.F) {
-	f.Add(wire.AppendUDPAnnounceReply(nil, 1<<8, 1800, 0, 0))
-	f.Add(append(wire.AppendUDPAnnounceReply(nil, 1<<8, 1800, 3, 4), make([]byte, 301)...))
-	f.Add(wire.AppendUDPError(nil, 1<<8, "busy"))
-	f.Add(wire.AppendUDPConnectReply(nil, 7<<8|connectSlot, 1))
+	f.Add(wire.AppendUDPAnnounceReply(nil, 1<<16, 1800, 0, 0))
+	f.Add(append(wire.AppendUDPAnnounceReply(nil, 1<<16, 1800, 3, 4), make([]byte, 301)...))
+	f.Add(wire.AppendUDPScrapeEntry(wire.AppendUDPScrapeReply(nil, 1<<16|1), 1, 2, 3))
+	f.Add(wire.AppendUDPError(nil, 1<<16, "busy"))
+	f.Add(wire.AppendUDPConnectReply(nil, 7<<16|connectSlot, 1))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w := newUDPWorker(testWorker("udp"), 3)
-		w.connect.transaction = 7<<8 | connectSlot
+		w.connect.transaction, w.free = 7<<16|connectSlot, nil
 		for i := range w.slots {
-			w.slots[i] = slot{transaction: 1<<8 | uint32(i), peer: i}
+			w.slots[i] = slot{transaction: 1<<16 | uint32(i), busy: true, deed: deed{peer: i, scrape: i == 1}}
 		}
-		i, ok := w.receive(b, time.Time{})
-		for j := range w.slots {
-			if free := w.slots[j].transaction == 0; free != (ok && i == j) {
-				t.Fatalf("%x: slot %d is free: %v, but the packet freed %d: %v", b, j, free, i, ok)
-			}
+		freed := w.receive(b, time.Time{})
+		if free := len(w.free) == 1 && !w.slots[w.free[0]].busy; free != freed {
+			t.Fatalf("%x: freed %v, free slots %v", b, freed, w.free)
 		}
-		report := newReport(w.run, time.Second, []*tally{&w.tally})
-		if n := report.Answers() + total(report.Errors); n > 1 || (n == 1) != ok {
-			t.Fatalf("%x: %d answers and errors, freed %v", b, n, ok)
+		wrong, failed := w.tally.counts()
+		if n := w.tally.right + total(wrong) + total(failed); n > 1 || (n == 1) != freed {
+			t.Fatalf("%x: %d answers and errors, freed %v", b, n, freed)
 		}
 	})
 }
 
-// What the generator itself costs, without a network.
 func BenchmarkHTTPAnnounce(b *testing.B) {
 	w := newEchoHTTP()
 	b.ReportAllocs()
 	for b.Loop() {
-		w.announce(w.rng.IntN(1000))
+		w.one()
 	}
 }
 

@@ -20,43 +20,49 @@ const maxDepth = 16
 // top of the dictionary and nothing below it. A failure reason is errRefused and returned with it.
 func parseAnswer(b []byte, a *answer) (failure []byte, err error) {
 	*a = answer{}
-	if len(b) < 2 || b[0] != 'd' {
-		return nil, errBencode
-	}
-	for b = b[1:]; len(b) > 0 && b[0] != 'e'; {
-		var key, value []byte
-		if key, b, err = cutString(b); err != nil {
-			return nil, err
-		}
-		if value, b, err = cutValue(b); err != nil {
-			return nil, err
-		}
+	err = eachKey(b, func(key, value []byte) (err error) {
 		switch string(key) {
 		case "failure reason":
-			text, _, err := cutString(value)
-			if err != nil {
-				return nil, err
+			if failure, _, err = cutString(value); err == nil {
+				err = errRefused
 			}
-			return text, errRefused
 		case "interval":
 			a.interval, err = parseUint(value)
-		case "complete":
-			a.seeders, err = parseUint(value)
-		case "incomplete":
-			a.leechers, err = parseUint(value)
 		case "peers":
 			a.peers4, err = cutPeers(value, wire.Compact4)
 		case "peers6":
 			a.peers6, err = cutPeers(value, wire.Compact6)
+		default:
+			err = a.countKey(key, value)
 		}
+		return err
+	})
+	return failure, err
+}
+
+// eachKey calls f for each key of the dictionary that b is, until f fails.
+func eachKey(b []byte, f func(key, value []byte) error) error {
+	if len(b) < 2 || b[0] != 'd' {
+		return errBencode
+	}
+	for b = b[1:]; len(b) > 0 && b[0] != 'e'; {
+		key, rest, err := cutString(b)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		value, rest, err := cutValue(rest)
+		if err != nil {
+			return err
+		}
+		if err := f(key, value); err != nil {
+			return err
+		}
+		b = rest
 	}
 	if len(b) != 1 {
-		return nil, errBencode
+		return errBencode
 	}
-	return nil, nil
+	return nil
 }
 
 // cutString reads the string at the start of b and returns what follows it.
@@ -129,4 +135,40 @@ func cutPeers(value []byte, size int) ([]byte, error) {
 		return nil, errBencode
 	}
 	return peers, nil
+}
+
+// parseScrape reads the counts of one torrent from the answer to a scrape of it; a torrent that the tracker does not know has none.
+func parseScrape(b []byte, hash wire.InfoHash, a *answer) (refusal []byte, err error) {
+	*a = answer{}
+	err = eachKey(b, func(key, value []byte) error {
+		switch string(key) {
+		case "failure reason":
+			failure, _, err := cutString(value)
+			if err != nil {
+				return err
+			}
+			refusal = failure
+			return errRefused
+		case "files":
+			return eachKey(value, func(key, value []byte) error {
+				if !bytes.Equal(key, hash[:]) {
+					return nil
+				}
+				return eachKey(value, a.countKey)
+			})
+		}
+		return nil
+	})
+	return refusal, err
+}
+
+// countKey reads a key that says how many peers there are.
+func (a *answer) countKey(key, value []byte) (err error) {
+	switch string(key) {
+	case "complete":
+		a.seeders, err = parseUint(value)
+	case "incomplete":
+		a.leechers, err = parseUint(value)
+	}
+	return err
 }

@@ -1,12 +1,9 @@
 package load
 
-import (
-	"bytes"
+import "starling/wire"
 
-	"starling/wire"
-)
-
-// answer is what the reply to an announce says, over either protocol. The peers point into the buffer it was read from.
+// answer is what the reply to an announce or to a scrape of one torrent says, over either protocol. The peers point into
+// the buffer it was read from.
 type answer struct {
 	interval          uint64
 	seeders, leechers uint64
@@ -21,9 +18,11 @@ const (
 	wrongStranger
 	wrongTwice
 	wrongSelf
+	wrongGone
 	wrongNumber
 	wrongSeeders
 	wrongLeechers
+	wrongFew
 	wrongInterval
 	wrongnesses
 )
@@ -33,74 +32,87 @@ var wrongNames = [wrongnesses]string{
 	wrongStranger: "a peer that never announced to the torrent",
 	wrongTwice:    "a peer twice",
 	wrongSelf:     "the asker itself, though not alone",
+	wrongGone:     "a peer that had stopped before",
 	wrongNumber:   "more peers than wanted",
 	wrongSeeders:  "more seeders than announced",
 	wrongLeechers: "more leechers than announced",
+	wrongFew:      "fewer seeders and leechers than there are",
 	wrongInterval: "an interval of 0",
 }
 
 // checker checks answers for one worker.
 type checker struct {
-	pop  *population
-	seen []uint64 // one bit per peer of a torrent: in the answer that is looked at; all 0 between two answers
+	pop     *population
+	numWant int
+	slack   uint64   // requests that may be under way, and so counted here and not by the tracker yet
+	seen    []uint64 // one bit per peer of a torrent: in the answer that is looked at; all 0 between two answers
 }
 
-func newChecker(pop *population) *checker {
-	return &checker{pop: pop, seen: make([]uint64, (pop.per+63)/64)}
+// forgets is how long after the start of a run a tracker may begin to forget peers that fell silent, in milliseconds.
+const forgets = 10 * 60 * 1000
+
+func newChecker(pop *population, cfg *Config) *checker {
+	return &checker{pop: pop, numWant: cfg.NumWant, slack: uint64(cfg.InFlight), seen: make([]uint64, (pop.most+63)/64)}
 }
 
-// check says what is wrong with an answer to peer k; of several things, one.
-func (c *checker) check(k int, a *answer) wrongness {
-	if len(a.peers4)/wire.Compact4+len(a.peers6)/wire.Compact6 > numWant {
-		return wrongNumber
-	}
-	if wrong := c.checkPeers(k, a); wrong != isRight {
-		return wrong
-	}
-	counts := &c.pop.counts[c.pop.torrent(k)]
+// check says what is wrong with the answer to a deed; of several things, one.
+func (c *checker) check(d *deed, a *answer) wrongness {
+	counts := &c.pop.counts[c.pop.torrent(d.peer)]
 	switch {
 	case a.seeders > uint64(counts.seeders.Load()):
 		return wrongSeeders
 	case a.leechers > uint64(counts.leechers.Load()):
 		return wrongLeechers
-	case a.interval == 0:
+	case d.made < forgets && int64(a.seeders+a.leechers+c.slack) < int64(min(d.present, counts.present.Load())):
+		return wrongFew
+	case d.scrape:
+		return isRight
+	case len(a.peers4)/wire.Compact4+len(a.peers6)/wire.Compact6 > c.numWant:
+		return wrongNumber
+	case a.interval == 0 && d.event != wire.EventStopped:
 		return wrongInterval
 	}
-	return isRight
+	return c.checkPeers(d, a)
 }
 
-func (c *checker) checkPeers(k int, a *answer) (wrong wrongness) {
-	own := c.pop.local.Compact()
-	peers, foreign := a.peers4, a.peers6
-	if !c.pop.local.Is4() {
-		peers, foreign = foreign, peers
+func (c *checker) checkPeers(d *deed, a *answer) (wrong wrongness) {
+	peers, foreign, size := a.peers4, a.peers6, wire.Compact4
+	if !c.pop.sources[0].Is4() {
+		peers, foreign, size = foreign, peers, wire.Compact6
 	}
 	if len(foreign) > 0 {
 		return wrongStranger
 	}
-	size, torrent, asker := len(own), c.pop.torrent(k), c.pop.number(k)
+	torrent := c.pop.torrent(d.peer)
 	alone := len(peers) == size && a.seeders+a.leechers <= 1
-	marked := 0
-	for rest := peers; len(rest) > 0; rest = rest[size:] {
-		number := numberAt(rest[size-2:])
-		if !bytes.Equal(rest[:size-2], own[:size-2]) || !c.pop.hasAnnounced(torrent, number) {
-			wrong = wrongStranger
-			break
-		}
-		word, bit := &c.seen[number/64], uint64(1)<<(number%64)
-		if *word&bit != 0 {
-			wrong = wrongTwice
-			break
-		}
-		if number == asker && !alone {
-			wrong = wrongSelf
-			break
-		}
-		*word |= bit
-		marked++
+	checked := 0
+	for ; checked < len(peers) && wrong == isRight; checked += size {
+		wrong = c.checkPeer(d, torrent, peers[checked:checked+size], alone)
 	}
-	for ; marked > 0; marked-- {
-		c.seen[numberAt(peers[marked*size-2:])/64] = 0
+	for i := 0; i < checked; i += size {
+		if k := c.pop.find(torrent, peers[i:i+size]); k >= 0 {
+			c.seen[(k-int(c.pop.first[torrent]))/64] = 0
+		}
 	}
 	return wrong
+}
+
+// checkPeer checks one peer of an answer and marks it as seen.
+func (c *checker) checkPeer(d *deed, torrent int, peer []byte, alone bool) wrongness {
+	k := c.pop.find(torrent, peer)
+	if k < 0 || !c.pop.has(k, wasSeeder|wasLeecher) {
+		return wrongStranger
+	}
+	n := k - int(c.pop.first[torrent])
+	word, bit := &c.seen[n/64], uint64(1)<<(n%64)
+	switch {
+	case *word&bit != 0:
+		return wrongTwice
+	case k == d.peer && !alone:
+		return wrongSelf
+	case k != d.peer && c.pop.gone(k, d.made):
+		return wrongGone
+	}
+	*word |= bit
+	return isRight
 }

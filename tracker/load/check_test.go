@@ -8,116 +8,174 @@ import (
 	"starling/wire"
 )
 
-// testPopulation returns a small population with an address of the given family.
-func testPopulation(torrents, peers int, is4 bool) *population {
+func testPopulation(cfg Config, is4 bool) *population {
+	cfg.Seed = 1
+	cfg = cfg.withDefaults()
 	local := netip.MustParseAddr("fd00::1")
 	if is4 {
 		local = netip.MustParseAddr("127.0.0.1")
 	}
-	return newPopulation(Config{Torrents: torrents, Peers: peers, Seed: 1}, local)
+	sources, err := loopbackSources(cfg.Sources, local)
+	if err != nil {
+		panic(err)
+	}
+	p, err := newPopulation(cfg, sources)
+	if err != nil {
+		panic(err)
+	}
+	p.scrapes = true
+	return p
 }
 
-// compact returns peer k of p as it stands in an answer.
+// compact returns peer k as it stands in an answer.
 func compact(p *population, k int) []byte {
-	peer := wire.PeerFrom(netip.AddrPortFrom(p.local.Addr(), p.port(k)))
+	addr := p.sources[k%len(p.sources)].Addr()
+	peer := wire.PeerFrom(netip.AddrPortFrom(addr, p.port(k)))
 	return append([]byte(nil), peer.Compact()...)
 }
 
-// setPeers puts compact peers where those of p's family belong.
 func (a *answer) setPeers(p *population, peers []byte) {
-	if p.local.Is4() {
+	if p.sources[0].Is4() {
 		a.peers4 = peers
 	} else {
 		a.peers6 = peers
 	}
 }
 
-// All answers of a tracker that keeps sets in a plain map are right, whatever the order of announces, and peers and ports are one to one.
+// Whatever a right tracker answers, and in whatever order answers come back, is right.
 func TestRightAnswersAreRight(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	for round := range 40 {
-		p := testPopulation(1+r.IntN(20), 1+r.IntN(500), round%2 == 0)
-		c := newChecker(p)
+		cfg := Config{Torrents: 1 + r.IntN(20), Peers: 20 + r.IntN(500), InFlight: 1 + r.IntN(10)}
+		if round%2 == 0 {
+			cfg.Sources = 1 + r.IntN(5)
+		}
+		p := testPopulation(cfg, round%2 == 0)
+		cfg = cfg.withDefaults()
+		c := newChecker(p, &cfg)
 		swarms := map[int]map[int]bool{}
-		for i := range 1000 {
-			k := r.IntN(p.peers)
-			swarm := swarms[p.torrent(k)]
-			if swarm == nil {
-				swarm = map[int]bool{}
-				swarms[p.torrent(k)] = swarm
-			}
-			if event := p.announce(k); (event == wire.EventStarted) == swarm[k] {
-				t.Fatalf("seed %d: event %q of a peer known %v", seed, event, swarm[k])
-			}
-			swarm[k] = true
-			a := answer{interval: 1800}
-			var peers []byte
-			for other := range swarm {
-				if p.seeder(other) {
-					a.seeders++
-				} else {
-					a.leechers++
+		type flight struct {
+			d deed
+			a answer
+		}
+		var flying []flight
+		for i := range 1500 {
+			now := uint32(i)
+			if len(flying) == cfg.InFlight || len(flying) > 0 && r.IntN(3) == 0 {
+				j := r.IntN(len(flying))
+				f := flying[j]
+				flying[j] = flying[len(flying)-1]
+				flying = flying[:len(flying)-1]
+				if r.IntN(20) == 0 { // lost on the way
+					p.finish(&f.d, false, now)
+					continue
 				}
-				if (other != k || len(swarm) == 1) && len(peers) < numWant*len(compact(p, k)) {
-					peers = append(peers, compact(p, other)...)
+				if wrong := c.check(&f.d, &f.a); wrong != isRight {
+					t.Fatalf("seed %d round %d step %d, %+v: %s", seed, round, i, f.d, wrongNames[wrong])
 				}
+				p.finish(&f.d, true, now)
+				continue
 			}
-			a.setPeers(p, peers)
-			if wrong := c.check(k, &a); wrong != isRight {
-				t.Fatalf("seed %d round %d answer %d: %s", seed, round, i, wrongNames[wrong])
+			k := r.IntN(p.peers())
+			if p.has(k, isBusy) {
+				continue
 			}
+			d := p.begin(k, r, true, now)
+			flying = append(flying, flight{d, rightAnswer(p, swarms, &d, &cfg)})
 		}
 	}
 }
 
+// rightAnswer does what a right tracker does.
+func rightAnswer(p *population, swarms map[int]map[int]bool, d *deed, cfg *Config) answer {
+	swarm := swarms[p.torrent(d.peer)]
+	if swarm == nil {
+		swarm = map[int]bool{}
+		swarms[p.torrent(d.peer)] = swarm
+	}
+	switch {
+	case d.scrape:
+	case d.event == wire.EventStopped:
+		delete(swarm, d.peer)
+	default:
+		swarm[d.peer] = d.left == 0
+	}
+	a := answer{interval: 1800}
+	var peers []byte
+	for other, seeder := range swarm {
+		if seeder {
+			a.seeders++
+		} else {
+			a.leechers++
+		}
+		if other != d.peer && len(peers) < cfg.NumWant*len(compact(p, other)) {
+			peers = append(peers, compact(p, other)...)
+		}
+	}
+	a.setPeers(p, peers)
+	return a
+}
+
 func TestWrongAnswers(t *testing.T) {
 	for _, is4 := range []bool{true, false} {
-		p := testPopulation(10, 1000, is4)
-		c := newChecker(p)
-		const k = 7
+		cfg := Config{Torrents: 10, Peers: 1000, Skew: -1, InFlight: 5}.withDefaults()
+		p := testPopulation(cfg, is4)
+		c := newChecker(p, &cfg)
+		first, other := int(p.first[7]), int(p.first[8])
+		begin := func(k int) deed { return p.begin(k, nil, false, 100) }
+		k := first
 		for n := range 60 {
-			p.announce(k + 10*n)
+			d := begin(k + n)
+			p.finish(&d, true, 0)
 		}
-		p.announce(8 + 10*70)
+		for n := range 3 {
+			d := begin(other + 70 + n)
+			p.finish(&d, true, 0)
+		}
+		gone := k + 59
+		d := deed{peer: gone, event: wire.EventStopped}
+		p.finish(&d, true, 99)
 		many := make([]byte, 0, 51*wire.Compact6)
 		for n := range 51 {
-			many = append(many, compact(p, k+10*(n+1))...)
+			many = append(many, compact(p, k+n+1)...)
 		}
-		stranger := compact(p, k+10)
+		stranger := compact(p, k+1)
 		stranger[0]++
-		low := compact(p, k+10)
+		low := compact(p, k+1)
 		low[len(low)-1], low[len(low)-2] = 1, 0
+		asker, counts := begin(k), &p.counts[7]
+		all := answer{interval: 1, seeders: uint64(counts.seeders.Load()), leechers: uint64(counts.leechers.Load())}
 		for name, test := range map[string]struct {
 			answer answer
 			peers  []byte
 			want   wrongness
 		}{
-			"nobody":                      {answer{interval: 1}, nil, isRight},
-			"fifty":                       {answer{interval: 1}, many[:50*len(stranger)], isRight},
-			"fifty-one":                   {answer{interval: 1}, many, wrongNumber},
-			"another address":             {answer{interval: 1}, stranger, wrongStranger},
-			"a port below all":            {answer{interval: 1}, low, wrongStranger},
-			"never announced":             {answer{interval: 1}, compact(p, k+10*61), wrongStranger},
-			"beyond the last peer":        {answer{interval: 1}, compact(p, k+10*200), wrongStranger},
-			"announced elsewhere":         {answer{interval: 1}, compact(p, 8+10*70), wrongStranger},
-			"twice":                       {answer{interval: 1}, append(compact(p, k+10), compact(p, k+10)...), wrongTwice},
-			"itself among others":         {answer{interval: 1}, append(compact(p, k+10), compact(p, k)...), wrongSelf},
-			"itself only, though counted": {answer{interval: 1, seeders: 2}, compact(p, k), wrongSelf},
-			"itself, alone":               {answer{interval: 1, seeders: 1}, compact(p, k), isRight},
-			"too many seeders":            {answer{interval: 1, seeders: 61}, nil, wrongSeeders},
+			"nobody":                      {all, nil, isRight},
+			"fifty":                       {all, many[:50*len(stranger)], isRight},
+			"fifty-one":                   {all, many, wrongNumber},
+			"another address":             {all, stranger, wrongStranger},
+			"a port below all":            {all, low, wrongStranger},
+			"never announced":             {all, compact(p, k+61), wrongStranger},
+			"announced elsewhere":         {all, compact(p, other+70), wrongStranger},
+			"twice":                       {all, append(compact(p, k+1), compact(p, k+1)...), wrongTwice},
+			"stopped":                     {all, compact(p, gone), wrongGone},
+			"itself among others":         {all, append(compact(p, k+1), compact(p, k)...), wrongSelf},
+			"itself only, though counted": {all, compact(p, k), wrongSelf},
+			"too many seeders":            {answer{interval: 1, seeders: 61, leechers: 0}, nil, wrongSeeders},
 			"too many leechers":           {answer{interval: 1, leechers: 61}, nil, wrongLeechers},
-			"no interval":                 {answer{}, nil, wrongInterval},
+			"too few of both":             {answer{interval: 1, seeders: all.seeders - 6, leechers: all.leechers}, nil, wrongFew},
+			"no interval":                 {answer{seeders: all.seeders, leechers: all.leechers}, nil, wrongInterval},
 		} {
 			test.answer.setPeers(p, test.peers)
 			for range 2 { // nothing of one answer is left for the next
-				if got := c.check(k, &test.answer); got != test.want {
+				if got := c.check(&asker, &test.answer); got != test.want {
 					t.Errorf("IPv4 %v, %s: %q, want %q", is4, name, wrongNames[got], wrongNames[test.want])
 				}
 			}
 		}
-		other := answer{interval: 1, peers4: make([]byte, 6), peers6: make([]byte, 18)}
-		if got := c.check(k, &other); got != wrongStranger {
+		foreign := answer{interval: 1, seeders: all.seeders, leechers: all.leechers, peers4: make([]byte, 6), peers6: make([]byte, 18)}
+		if got := c.check(&asker, &foreign); got != wrongStranger {
 			t.Errorf("peers of the other family: %q", wrongNames[got])
 		}
 		for _, word := range c.seen {
@@ -128,14 +186,54 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// Three of four peers are seeders, in the whole and in every torrent with enough of them.
+// Each peer has an address and a port of its own in its torrent, and they lead back to it.
+func TestPeersAreFound(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 30 {
+		cfg := Config{Torrents: 1 + r.IntN(30), Sources: 1 + r.IntN(700), Skew: 2 * r.Float64()}
+		cfg.Peers = max(cfg.Sources, cfg.Torrents) + r.IntN(1+min(200_000, portsPer*cfg.Sources/2))
+		p := testPopulation(cfg, true)
+		dealt := 0
+		for torrent := range cfg.Torrents {
+			if n := int(p.first[torrent+1]) - int(p.first[torrent]); n < 1 {
+				t.Fatalf("seed %d, %+v: torrent %d has %d peers", seed, cfg, torrent, n)
+			} else {
+				dealt += n
+			}
+		}
+		if dealt != cfg.Peers {
+			t.Fatalf("seed %d, %+v: %d peers were dealt", seed, cfg, dealt)
+		}
+		for range 1000 {
+			k, torrent := r.IntN(cfg.Peers), r.IntN(cfg.Torrents)
+			if got := p.find(p.torrent(k), compact(p, k)); got != k {
+				t.Fatalf("seed %d, %+v: peer %d is found as %d", seed, cfg, k, got)
+			}
+			if got := p.find(torrent, compact(p, k)); got >= 0 && p.torrent(got) != torrent {
+				t.Fatalf("seed %d, %+v: peer %d of torrent %d is found in %d", seed, cfg, got, p.torrent(got), torrent)
+			}
+		}
+	}
+}
+
+func TestTooManyPeersForTheirPorts(t *testing.T) {
+	cfg := Config{Torrents: 1, Peers: portsPer + 1}.withDefaults()
+	if _, err := newPopulation(cfg, []netip.Addr{netip.MustParseAddr("127.0.0.1")}); err == nil {
+		t.Error("two peers share an address and a port")
+	}
+	if _, err := loopbackSources(2, netip.MustParseAddr("192.0.2.1")); err == nil {
+		t.Error("sources of addresses that are not ours")
+	}
+}
+
 func TestRolesAreMixed(t *testing.T) {
 	for _, torrents := range []int{1, 2, 4, 100, 1000, 1024} {
-		p := testPopulation(torrents, torrents*400, true)
+		p := testPopulation(Config{Torrents: torrents, Peers: torrents * 400, Skew: -1, Sources: 16}, true)
 		for torrent := range min(torrents, 50) {
 			seeders := 0
-			for n := range 400 {
-				if p.seeder(torrent + n*torrents) {
+			for k := p.first[torrent]; k < p.first[torrent+1]; k++ {
+				if p.has(int(k), isSeeder) {
 					seeders++
 				}
 			}
@@ -147,19 +245,21 @@ func TestRolesAreMixed(t *testing.T) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	p := testPopulation(100, 10000, true)
-	for k := range p.peers {
-		p.announce(k)
+	cfg := Config{Torrents: 100, Peers: 10000, Skew: -1}.withDefaults()
+	p := testPopulation(cfg, true)
+	for k := range p.peers() {
+		d := p.begin(k, nil, false, 0)
+		p.finish(&d, true, 0)
 	}
-	a := answer{interval: 1800, seeders: 10, leechers: 10}
+	a := answer{interval: 1800, seeders: 40, leechers: 10}
 	for n := range 50 {
-		a.peers4 = append(a.peers4, compact(p, 100*n)...)
+		a.peers4 = append(a.peers4, compact(p, n)...)
 	}
-	c := newChecker(p)
+	c, d := newChecker(p, &cfg), deed{peer: 60}
 	b.ReportAllocs()
 	for b.Loop() {
-		if c.check(5000, &a) != isRight {
-			b.Fatal("wrong")
+		if wrong := c.check(&d, &a); wrong != isRight {
+			b.Fatal(wrongNames[wrong])
 		}
 	}
 }

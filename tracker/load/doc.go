@@ -1,35 +1,44 @@
-// Package load is a closed-loop load generator for trackers: a fixed number of
-// announces is in flight at any time, and each answer that comes back is checked
-// and followed by the next announce at once. What it finds is how many announces
-// a second a tracker answers, how long each takes, and whether the answers are right.
+// Package load is a load generator for trackers. It makes announces and scrapes over UDP or HTTP, checks each answer
+// against what it has announced, and finds how many a second a tracker answers, how long each takes, what the tracker's process
+// uses for it, and whether the answers are right.
+//
+//	closed loop   a fixed number of requests is in flight; each answer is followed by the next request at once
+//	open loop     requests are made at a fixed rate, whatever the tracker does, and a latency counts from when its request
+//	              was to be made: one slow answer does not keep the requests behind it from being measured (coordinated omission)
 //
 // # Who announces
 //
-// A population of peers is spread evenly over torrents whose info hashes are drawn anew for
-// each run, so that nobody else is in their swarms:
+// A population of peers is dealt out to torrents by Zipf's law; info hashes are drawn anew for each run, so that nobody else is in their swarms:
 //
-//	peer k        announces to torrent k mod T, listening on port 1024 + k div T
-//	role          three of four are seeders, by a hash of k
-//	event         started the first time, none later
+//	torrent i     has peers in proportion to 1 / (i+1)^skew, at least one
+//	peer k        announces from address k mod S, of S sources, and listens on port 1024 + k div S
+//	role          three of four start as seeders, by a hash of k
+//	request       of a peer drawn at random: started if it is not there; else 3 % are scrapes, 4 % stops,
+//	              3 % of leechers complete, and the rest are regular announces
 //
-// Each announce is that of a peer drawn at random. All peers share one address, the one the
-// tracker sees, so a torrent has at most 64,512 of them; no network address translation may lie in between.
+// So a torrent has at most 64,512 peers a source. With one source it is the address that the tracker sees, and no network
+// address translation may lie in between; with more the tracker is on loopback, and they are addresses in 127.1.0.0/16.
+//
+// Each peer belongs to one worker, which alone changes its state, and has one request under way at a time.
 //
 // # When an answer is wrong
 //
-// What was announced is marked before it is sent. So whatever order answers and announces of other workers
-// take, an answer may only tell of what is marked when it is checked:
+// What a request is going to change is noted before it is sent when it adds to what answers may tell, and after its answer when it takes away.
+// So whatever order requests and answers of other workers take, an answer may only tell of what is noted when it is checked:
 //
-//   - a peer in it has our address, a marked port in that torrent, and is there once;
+//   - a peer in it has announced to that torrent, has not stopped before the request was made, and is there once;
 //   - the asker is not in it, unless it is alone in the swarm;
 //   - there are no more peers than wanted;
-//   - seeders and leechers are no more than were announced as such;
+//   - seeders and leechers are no more than ever announced as such, and together no fewer than were there for certain, less what was in flight.
+//     This last holds for ten minutes: then a tracker may begin to forget peers that were not drawn again;
 //   - the interval is not 0.
 //
 // # How it is fast
 //
-// A worker owns its connection, its random source, its buffers and its counts, and allocates nothing per announce.
-// Over HTTP it is a kept-alive connection with one announce in flight, as a client has it, with a request and a
-// response parser of its own. Over UDP it is a connected socket with up to sixteen announces in flight, told
+// A worker owns its connection, its random source, its buffers and its counts, and allocates nothing per request.
+// Over HTTP it is a connection with one request in flight, as a client has it, with a request and a
+// response parser of its own. Over UDP it is a connected socket with up to sixteen requests in flight, told
 // apart by the transaction id, so that the worker is seldom put to sleep between two answers.
+//
+// Memory is some 8 bytes for each peer, 40 for each torrent, 32 KiB for each worker, and 16 KiB for each second of the run.
 package load

@@ -11,44 +11,63 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"starling/tracker/client"
 )
 
 // What a [Config] means where it leaves a field zero.
 const (
-	DefaultDuration = 10 * time.Second
-	DefaultTorrents = 1000
-	DefaultPeers    = 10000
-	DefaultInFlight = 64
-	DefaultTimeout  = 2 * time.Second
+	DefaultDuration     = 10 * time.Second
+	DefaultTorrents     = 1000
+	DefaultPeers        = 10000
+	DefaultSkew         = 0.8
+	DefaultNumWant      = 50
+	DefaultInFlight     = 64
+	DefaultRateInFlight = 1024
+	DefaultTimeout      = 2 * time.Second
 )
-
-// numWant is how many peers each announce asks for.
-const numWant = 50
 
 // Config says what load to make. A field that is zero has its default.
 type Config struct {
 	// Target is the announce URL, http or udp, with host and port. Redirects are not followed: nothing is loaded that was not named.
 	Target *url.URL
-	// Duration is how long to announce.
+	// Duration is how long to load, after the peers were filled in.
 	Duration time.Duration
 	// Torrents is how many torrents there are; Peers how many peers in all of them.
 	Torrents, Peers int
-	// InFlight is how many announces are on their way at once. More of them raise the rate until the tracker or this
-	// machine is busy all the time, and from then on only the latency.
+	// Skew says how unevenly: torrent i has peers in proportion to i to the power of -Skew (Zipf). Negative: all have as many.
+	Skew float64
+	// Sources is how many addresses the peers announce from; more than one only to a tracker on loopback. 0: one.
+	Sources int
+	// Fill lets each peer announce once before anything is measured. Otherwise they come as they are drawn.
+	Fill bool
+	// NumWant is how many peers each announce asks for.
+	NumWant int
+	// InFlight is how many requests are under way at once. More of them raise the rate until the tracker or this
+	// machine is busy all the time, and from then on only the latency. With a Rate, it is the most there may be.
 	InFlight int
+	// Rate is how many requests a second are made, whatever the tracker does (open loop). 0: each answer is followed by the next request (closed loop).
+	Rate float64
+	// Fresh makes each HTTP request on a connection of its own.
+	Fresh bool
 	// Timeout is how long an answer may take; one that takes longer, by up to half of it, counts as none.
 	Timeout time.Duration
 	// Seed makes info hashes and the order of peers repeatable. 0: drawn anew.
 	Seed uint64
+	// PID is the tracker's process, whose processor time and memory are taken beside. 0: they are not.
+	PID int
+	// Progress is told every second how the run goes. Nil: nobody is.
+	Progress func(Progress)
 }
 
 // run is what the workers of one run share.
 type run struct {
-	cfg    Config
-	remote netip.AddrPort
-	pop    *population
-	start  time.Time
-	stop   atomic.Bool
+	cfg     Config
+	remote  netip.AddrPort
+	pop     *population
+	start   time.Time
+	workers int
+	stop    atomic.Bool
 }
 
 // Run loads the target until the duration is over or ctx ends, and reports what came of it. It fails when the configuration
@@ -62,40 +81,43 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be reached: %w", cfg.Target, err)
 	}
-	r := &run{cfg: cfg, remote: remote, pop: newPopulation(cfg, local), start: time.Now()}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Duration)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { r.stop.Store(true) })()
-
-	var workers sync.WaitGroup
-	tallies := r.startWorkers(&workers)
-	<-ctx.Done()
-	elapsed := time.Since(r.start) // without the wait for what is still in flight
-	workers.Wait()
-	return newReport(r, elapsed, tallies), nil
+	sources, err := loopbackSources(cfg.Sources, local)
+	if err != nil {
+		return nil, err
+	}
+	pop, err := newPopulation(cfg, sources)
+	if err != nil {
+		return nil, err
+	}
+	_, err = client.ScrapeURL(cfg.Target)
+	pop.scrapes = err == nil || cfg.Target.Scheme == "udp"
+	r := &run{cfg: cfg, remote: remote, pop: pop, start: time.Now()}
+	r.workers = r.countWorkers()
+	var fill *phase
+	if cfg.Fill {
+		if fill, err = r.phase(ctx, fillPhase); err != nil {
+			return nil, err
+		}
+	}
+	load, err := r.phase(ctx, loadPhase)
+	if err != nil {
+		return nil, err
+	}
+	return newReport(r, fill, load), nil
 }
 
-// startWorkers starts them and returns what they count, to be read when all have ended.
-func (r *run) startWorkers(workers *sync.WaitGroup) []*tally {
-	per := 1
+// countWorkers returns how many workers there are: one for each connection over HTTP and for each socket over UDP. Each has peers of
+// its own and they of one address, so there are as many workers for each source.
+func (r *run) countWorkers() int {
+	n := r.cfg.InFlight
 	if r.cfg.Target.Scheme == "udp" {
-		per = window
-	}
-	var tallies []*tally
-	for n := r.cfg.InFlight; n > 0; n -= per {
-		w := &worker{
-			run:   r,
-			rng:   rand.New(rand.NewPCG(r.cfg.Seed, uint64(n))),
-			check: newChecker(r.pop),
-		}
-		tallies = append(tallies, &w.tally)
-		if r.cfg.Target.Scheme == "udp" {
-			workers.Go(newUDPWorker(w, min(n, per)).loop)
-		} else {
-			workers.Go(newHTTPWorker(w).loop)
+		n = (n + window - 1) / window
+		if r.cfg.Rate > 0 {
+			n = 1
 		}
 	}
-	return tallies
+	n = min(max(n, r.cfg.Sources), r.cfg.Peers)
+	return n - n%r.cfg.Sources
 }
 
 func (c Config) withDefaults() Config {
@@ -108,8 +130,20 @@ func (c Config) withDefaults() Config {
 	if c.Peers == 0 {
 		c.Peers = DefaultPeers
 	}
+	if c.Skew == 0 {
+		c.Skew = DefaultSkew
+	}
+	if c.Sources == 0 {
+		c.Sources = 1
+	}
+	if c.NumWant == 0 {
+		c.NumWant = DefaultNumWant
+	}
 	if c.InFlight == 0 {
 		c.InFlight = DefaultInFlight
+		if c.Rate > 0 {
+			c.InFlight = DefaultRateInFlight
+		}
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
@@ -124,7 +158,10 @@ func (c Config) withDefaults() Config {
 const (
 	maxTorrents = 10_000_000
 	maxPeers    = 100_000_000
+	maxNumWant  = 1000
 	maxInFlight = 10_000
+	maxSkew     = 3
+	maxRate     = 10_000_000
 )
 
 // Check says what is wrong with the configuration, before anything is sent.
@@ -136,24 +173,31 @@ func (c Config) Check() error {
 	if c.Target.Hostname() == "" || c.Target.Port() == "" {
 		return fmt.Errorf("target %s must name its host and its port", c.Target)
 	}
-	if c.Torrents < 1 {
-		return fmt.Errorf("%d torrents", c.Torrents)
-	}
 	for _, v := range []struct {
 		name   string
 		n, max int
 	}{
 		{"torrents", c.Torrents, maxTorrents},
 		{"peers", c.Peers, maxPeers},
-		{"peers of one torrent", perTorrent(c), maxPerTorrent},
-		{"announces in flight", c.InFlight, maxInFlight},
+		{"sources", c.Sources, min(maxSources, c.Peers)},
+		{"peers wanted", c.NumWant, maxNumWant},
+		{"requests in flight", c.InFlight, maxInFlight},
 	} {
 		if v.n < 1 || v.n > v.max {
 			return fmt.Errorf("%d %s, want 1 to %d", v.n, v.name, v.max)
 		}
 	}
-	if c.Duration < 0 || c.Timeout < 0 {
+	switch {
+	case c.Duration < 0 || c.Timeout < 0:
 		return errors.New("a duration is negative")
+	case c.Skew > maxSkew:
+		return fmt.Errorf("a skew of %v, want at most %d", c.Skew, maxSkew)
+	case c.Rate < 0 || c.Rate > maxRate:
+		return fmt.Errorf("a rate of %v a second, want at most %d", c.Rate, maxRate)
+	case c.Fresh && c.Target.Scheme != "http":
+		return errors.New("only over http has a request a connection of its own")
+	case c.InFlight < c.Sources:
+		return fmt.Errorf("%d requests in flight cannot come from %d sources", c.InFlight, c.Sources)
 	}
 	return nil
 }
@@ -185,23 +229,60 @@ func probe(ctx context.Context, cfg Config) (remote netip.AddrPort, local netip.
 	return remote, own.Addr().Unmap().WithZone(""), err
 }
 
-// worker is what both kinds of worker have.
-type worker struct {
-	*run
-	rng   *rand.Rand
-	check *checker
-	tally tally
-}
-
-// judge counts the answer to the announce of peer k that took the given time.
-func (w *worker) judge(k int, a *answer, took time.Duration) {
-	w.tally.latency.Record(took)
-	if wrong := w.check.check(k, a); wrong != isRight {
-		w.tally.wrong[wrong]++
-		return
+// phase runs the workers through a part of the run.
+func (r *run) phase(ctx context.Context, kind phaseKind) (*phase, error) {
+	takes := time.Duration(0)
+	if kind == loadPhase {
+		takes = r.cfg.Duration
 	}
-	w.tally.right++
+	p := newPhase(kind, takes)
+	var err error
+	if p.before, err = readUsage(r.cfg.PID); err != nil {
+		return nil, err
+	}
+	r.stop.Store(false)
+	if kind == loadPhase {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.cfg.Duration)
+		defer cancel()
+		p.pace = newPace(r.cfg.Rate, p.start)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { r.stop.Store(true) })()
+	var workers, watch sync.WaitGroup
+	all := r.startWorkers(p, &workers)
+	watch.Go(func() { p.watch(ctx, &r.cfg, all) })
+	workers.Wait()
+	cancel()
+	watch.Wait()
+	for _, w := range all {
+		p.tally.add(&w.tally)
+	}
+	if p.after, err = readUsage(r.cfg.PID); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-// pause keeps a worker whose connection fails from trying without a break.
-func (w *worker) pause() { time.Sleep(50 * time.Millisecond) }
+// startWorkers starts the workers of a phase and returns them.
+func (r *run) startWorkers(p *phase, wait *sync.WaitGroup) []*worker {
+	all := make([]*worker, r.workers)
+	if p.pace != nil && r.cfg.Target.Scheme == "http" {
+		wait.Go(func() { p.pace.dispatch(&r.stop) })
+	}
+	for i := range all {
+		w := &worker{
+			run: r, phase: p, number: i,
+			rng:   rand.New(rand.NewPCG(r.cfg.Seed, uint64(p.kind)<<32|uint64(i+1))),
+			check: newChecker(r.pop, &r.cfg),
+		}
+		all[i] = w
+		if r.cfg.Target.Scheme == "udp" {
+			wait.Go(newUDPWorker(w, (r.cfg.InFlight+r.workers-1)/r.workers).loop)
+		} else {
+			wait.Go(newHTTPWorker(w).loop)
+		}
+	}
+	return all
+}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ type fakeTracker struct {
 	spoil  func(r *wire.AnnounceReply)
 }
 
-func (f *fakeTracker) announce(h wire.InfoHash, p wire.Peer, left uint64) *wire.AnnounceReply {
+func (f *fakeTracker) announce(h wire.InfoHash, p wire.Peer, left uint64, stops bool) *wire.AnnounceReply {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.swarms == nil {
@@ -34,6 +33,9 @@ func (f *fakeTracker) announce(h wire.InfoHash, p wire.Peer, left uint64) *wire.
 		f.swarms[h] = map[wire.Peer]bool{}
 	}
 	f.swarms[h][p] = left == 0
+	if stops {
+		delete(f.swarms[h], p)
+	}
 	r := &wire.AnnounceReply{Interval: 1800, Compact: true}
 	for other, seeder := range f.swarms[h] {
 		if seeder {
@@ -53,15 +55,34 @@ func (f *fakeTracker) announce(h wire.InfoHash, p wire.Peer, left uint64) *wire.
 	return r
 }
 
+func (f *fakeTracker) scrape(h wire.InfoHash) (seeders, leechers uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, seeder := range f.swarms[h] {
+		if seeder {
+			seeders++
+		} else {
+			leechers++
+		}
+	}
+	return seeders, leechers
+}
+
 // ServeHTTP is the tracker's HTTP side.
 func (f *fakeTracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/scrape" {
+		hashes, _ := wire.ParseScrape([]byte(r.URL.RawQuery), nil)
+		seeders, leechers := f.scrape(hashes[0])
+		w.Write(wire.AppendScrape(nil, []wire.ScrapeFile{{InfoHash: hashes[0], Seeders: seeders, Leechers: leechers}}))
+		return
+	}
 	var q wire.Query
 	if err := q.Parse([]byte(r.URL.RawQuery)); err != nil {
 		w.Write(wire.AppendFailure(nil, err.Error()))
 		return
 	}
 	from := netip.MustParseAddrPort(r.RemoteAddr).Addr()
-	w.Write(f.announce(q.InfoHash, wire.PeerFrom(netip.AddrPortFrom(from, q.Port)), q.Left).Append(nil))
+	w.Write(f.announce(q.InfoHash, wire.PeerFrom(netip.AddrPortFrom(from, q.Port)), q.Left, q.Event == wire.EventStopped).Append(nil))
 }
 
 // udp runs the tracker's UDP side; lose says which packets are lost.
@@ -91,11 +112,15 @@ func (f *fakeTracker) answerUDP(b []byte, from netip.AddrPort) []byte {
 	if h.Action == wire.ActionConnect {
 		return wire.AppendUDPConnectReply(nil, h.TransactionID, 42)
 	}
+	if h.Action == wire.ActionScrape {
+		seeders, leechers := f.scrape(wire.UDPScrapeHash(b, 0))
+		return wire.AppendUDPScrapeEntry(wire.AppendUDPScrapeReply(nil, h.TransactionID), seeders, 0, leechers)
+	}
 	a, err := wire.ParseUDPAnnounce(b)
 	if err != nil || h.ConnectionID != 42 {
 		return wire.AppendUDPError(nil, h.TransactionID, "bad announce")
 	}
-	r := f.announce(a.InfoHash, wire.PeerFrom(netip.AddrPortFrom(from.Addr(), a.Port)), a.Left)
+	r := f.announce(a.InfoHash, wire.PeerFrom(netip.AddrPortFrom(from.Addr(), a.Port)), a.Left, a.Event == wire.EventStopped)
 	reply := wire.AppendUDPAnnounceReply(nil, h.TransactionID, r.Interval, r.Leechers, r.Seeders)
 	return append(append(reply, r.Peers4...), r.Peers6...)
 }
@@ -141,7 +166,7 @@ func TestARightTracker(t *testing.T) {
 	}
 	for name, target := range targets {
 		r := shortly(t, target, long)
-		if r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 || r.Latency.Count() != r.Right {
+		if r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 || r.Latency.Count() != r.Right || r.Answers() == 0 {
 			t.Errorf("%s: %+v", name, summary(r))
 		}
 	}
@@ -199,7 +224,7 @@ func TestHTTPErrorsByKind(t *testing.T) {
 		failTimeout:   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
 		r := shortly(t, serveHTTP(t, handler), timeoutFor(want))
-		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
+		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Right+r.WrongAnswers() != 0 {
 			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
 		}
 	}
@@ -260,7 +285,7 @@ func TestUDPErrorsByKind(t *testing.T) {
 			return answer(h.TransactionID)
 		})
 		r := shortly(t, target, timeoutFor(want))
-		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Answers() != 0 {
+		if len(r.Errors) != 1 || r.Errors[0].What != failureNames[want] || r.Right+r.WrongAnswers() != 0 {
 			t.Errorf("want errors of kind %q: %+v", failureNames[want], summary(r))
 		}
 	}
@@ -275,7 +300,13 @@ func TestWhatRunRefuses(t *testing.T) {
 		"no host":        {Target: &url.URL{Scheme: "udp", Host: ":6969"}},
 		"torrents":       {Target: here, Torrents: -1},
 		"peers":          {Target: here, Peers: -1},
-		"a big torrent":  {Target: here, Torrents: 1, Peers: maxPerTorrent + 1},
+		"a big torrent":  {Target: here, Torrents: 1, Peers: portsPer + 1},
+		"skew":           {Target: here, Skew: 4},
+		"rate":           {Target: here, Rate: -1},
+		"sources":        {Target: here, Sources: maxSources + 1, InFlight: maxInFlight},
+		"few in flight":  {Target: here, Sources: 9, InFlight: 8},
+		"fresh over UDP": {Target: &url.URL{Scheme: "udp", Host: "127.0.0.1:1"}, Fresh: true},
+		"no process":     {Target: here, PID: 1 << 30},
 		"in flight":      {Target: here, InFlight: maxInFlight + 1},
 		"duration":       {Target: here, Duration: -1},
 		"nobody listens": {Target: here},
@@ -290,7 +321,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	target := serveHTTP(t, &fakeTracker{spoil: func(*wire.AnnounceReply) { cancel() }})
 	r, err := Run(ctx, Config{Target: target, Duration: time.Hour})
-	if err != nil || r.Answers() == 0 || r.Elapsed > time.Minute {
+	if err != nil || r.Right == 0 || r.Elapsed > time.Minute {
 		t.Errorf("%+v, %v", summary(r), err)
 	}
 }
@@ -304,34 +335,4 @@ func summary(r *Report) any {
 		right         uint64
 		wrong, errors []Count
 	}{r.Right, r.Wrong, r.Errors}
-}
-
-func TestPrint(t *testing.T) {
-	r := &Report{
-		Target: "udp://127.0.0.1:6969/announce", Elapsed: 10 * time.Second, Torrents: 1000, Peers: 10000, InFlight: 64,
-		Right: 1234567, Wrong: []Count{{What: wrongNames[wrongTwice], N: 2}}, Errors: []Count{{failureNames[failRefused], 1001, "busy"}},
-	}
-	for i := range 1000 {
-		r.Latency.Record(time.Duration(i) * time.Microsecond)
-	}
-	var b strings.Builder
-	if err := r.Print(&b); err != nil {
-		t.Fatal(err)
-	}
-	want := `udp://127.0.0.1:6969/announce for 10s: 64 in flight, 1,000 torrents, 10,000 peers
-
-announces            1,235,570
-right answers        1,234,567
-wrong answers                2
-                             2   a peer twice
-errors                   1,001
-                         1,001   refused by the tracker, first "busy"
-answers/s              123,456
-
-latency        p50         p90         p99       p99.9         max
-          0.500 ms    0.901 ms    0.991 ms    0.999 ms    0.999 ms
-`
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
 }

@@ -39,10 +39,12 @@ func TestANewConnectionIDAfterSilence(t *testing.T) {
 			return wire.AppendUDPConnectReply(nil, h.TransactionID, ids)
 		case h.ConnectionID < 4: // the id of the probe, and of both workers
 			return nil
+		case h.Action == wire.ActionScrape:
+			return wire.AppendUDPScrapeEntry(wire.AppendUDPScrapeReply(nil, h.TransactionID), 0, 0, 0)
 		}
 		return wire.AppendUDPAnnounceReply(nil, h.TransactionID, 1800, 0, 0)
 	})
-	r, err := Run(t.Context(), Config{Target: target, Duration: 8 * short, InFlight: 2 * window, Timeout: short})
+	r, err := Run(t.Context(), Config{Target: target, Duration: 8 * short, Peers: 30, InFlight: 2 * window, Timeout: short})
 	if err != nil || r.Right == 0 || len(r.Errors) != 1 || len(r.Wrong) != 0 {
 		t.Errorf("%+v, %v", summary(r), err)
 	}

@@ -7,202 +7,279 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"starling/wire"
 )
 
 const (
-	// window is how many announces one socket has in flight at most.
+	// window is how many requests one socket has in flight at most in a closed loop.
 	window = 16
 	// connectEvery is how old a connection id may grow (BEP 15).
 	connectEvery = time.Minute
-	// connectSlot is the slot a connect request has instead of an announce's.
-	connectSlot = window
+	// connectSlot is what a connect request has for the number of a slot.
+	connectSlot = maxInFlight
 )
 
-// A slot is one announce in flight.
+// A slot is one request in flight.
 type slot struct {
-	transaction uint32 // 0: the slot is free
-	peer        int
+	transaction uint32 // of the request last made; the number of the slot is in its lower half
+	busy        bool
+	deed        deed
+	at          time.Time // when it was to be made, from which its latency counts
 	sent        time.Time
 }
 
-// udpWorker announces over one connected socket, up to [window] announces at a time. A transaction id
-// is a number that grows, with the slot's number in its last byte.
+// udpWorker makes requests over one connected socket, many at a time. In a closed loop one goroutine reads answers and makes the next requests;
+// in an open loop a second one makes requests when they are due.
 type udpWorker struct {
 	*worker
-	conn      net.Conn
-	id        uint64 // connection id
+	conn    net.Conn
+	pace    *pace
+	urlData []byte // BEP 41 options
+	in      [4096]byte
+
+	mu        sync.Mutex // guards all below, and what a worker has; taken once a packet, and by two goroutines only in an open loop
+	id        uint64     // connection id
 	connected time.Time
 	slots     []slot
+	free      []int // slots that are not busy
 	connect   slot
-	sequence  uint32
-	urlData   []byte // BEP 41 options
 	out       []byte
-	in        [4096]byte
 }
 
 func newUDPWorker(w *worker, inFlight int) *udpWorker {
-	return &udpWorker{
+	u := &udpWorker{
 		worker:  w,
 		slots:   make([]slot, inFlight),
 		urlData: wire.AppendURLDataOptions(nil, w.cfg.Target.RequestURI()),
 	}
+	for i := range u.slots {
+		u.slots[i].transaction = uint32(i)
+		u.free = append(u.free, i)
+	}
+	u.connect.transaction = connectSlot
+	if w.phase.pace != nil {
+		after := time.Duration(float64(w.number) * float64(time.Second) / w.cfg.Rate) // one worker after the other
+		u.pace = newPace(w.cfg.Rate/float64(w.workers), w.phase.start.Add(after))
+	}
+	return u
 }
 
 func (w *udpWorker) loop() {
-	for !w.stop.Load() && !w.dial() {
-		w.pause()
-	}
-	if w.conn == nil {
-		return
+	defer w.flush()
+	for !w.dial() {
+		if w.stop.Load() {
+			return
+		}
 	}
 	defer w.conn.Close()
+	if w.pace != nil {
+		var sender sync.WaitGroup
+		sender.Go(w.send)
+		defer sender.Wait()
+	}
 	for {
 		now := time.Now()
-		busy := w.sweep(now)
-		if w.stop.Load() && !busy {
+		if !w.sweep(now) {
 			return
 		}
 		// Deadlines are kept by the sweep; reading stops often enough for it, and no deadline is set per packet.
-		w.conn.SetReadDeadline(now.Add(w.cfg.Timeout / 4))
-		w.exchange(now.Add(w.cfg.Timeout / 4))
+		until := now.Add(min(w.cfg.Timeout/4, maxNap))
+		w.conn.SetReadDeadline(until)
+		w.exchange(until)
 	}
 }
 
+// dial makes the socket and gets a connection id.
 func (w *udpWorker) dial() bool {
-	conn, err := net.DialTimeout("udp", w.remote.String(), w.cfg.Timeout)
+	d := net.Dialer{Timeout: w.cfg.Timeout}
+	if source := w.source(); source.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	}
+	conn, err := d.Dial("udp", w.remote.String())
 	if err != nil {
-		w.tally.fail(failConnect, err.Error())
+		w.trouble(failConnect, err.Error())
 		return false
 	}
 	id, err := connectUDP(conn, w.cfg.Timeout)
-	if local, perr := netip.ParseAddrPort(conn.LocalAddr().String()); err == nil && (perr != nil || local.Addr().Unmap().WithZone("") != w.pop.local.Addr()) {
+	want := w.pop.sources[w.number%len(w.pop.sources)].AddrPort().Addr()
+	if local, perr := netip.ParseAddrPort(conn.LocalAddr().String()); err == nil && (perr != nil || local.Addr().Unmap().WithZone("") != want) {
 		err = fmt.Errorf("from another address: %v", conn.LocalAddr())
 	}
 	if err != nil {
-		w.tally.fail(failConnect, err.Error())
 		conn.Close()
+		w.trouble(failConnect, err.Error())
 		return false
 	}
 	w.conn, w.id, w.connected = conn, id, time.Now()
 	return true
 }
 
-// sweep gives up what was not answered in time, fills free slots, and asks for a new connection id when the old one is due
-// or silence says that it may not be known any more. It reports whether anything is in flight.
-func (w *udpWorker) sweep(now time.Time) (busy bool) {
+// sweep gives up what was not answered in time, makes requests in a closed loop, and asks for a new connection id when the old one is due
+// or silence says that it may not be known any more. False: the run is over and nothing is in flight.
+func (w *udpWorker) sweep(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	due := now.Sub(w.connected) > connectEvery
 	for i := range w.slots {
-		s := &w.slots[i]
-		if s.transaction != 0 && now.Sub(s.sent) > w.cfg.Timeout {
-			s.transaction = 0
-			w.tally.fail(failTimeout, "")
+		if s := &w.slots[i]; s.busy && now.Sub(s.sent) > w.cfg.Timeout {
+			w.release(i)
+			w.fail(&s.deed, failTimeout, "")
 			due = true
 		}
-		if s.transaction == 0 {
-			w.send(i, now)
-		}
-		busy = busy || s.transaction != 0
 	}
 	if due && now.Sub(w.connect.sent) > w.cfg.Timeout {
-		w.sequence++
-		w.connect = slot{transaction: w.sequence<<8 | connectSlot, sent: now}
+		w.connect.transaction += 1 << 16
+		w.connect.sent = now
 		h := wire.UDPHeader{ConnectionID: wire.ProtocolID, TransactionID: w.connect.transaction}
 		w.conn.Write(h.Append(w.out[:0]))
 	}
-	return busy
+	more := w.pace != nil
+	for w.pace == nil && len(w.free) > 0 {
+		if more = w.request(now, now); !more {
+			break
+		}
+	}
+	return len(w.free) < len(w.slots) || more && !w.stop.Load()
 }
 
-// send announces a peer in a free slot, unless the run is over.
-func (w *udpWorker) send(i int, now time.Time) {
-	if w.stop.Load() {
-		return
+// release takes a slot out of use.
+func (w *udpWorker) release(i int) {
+	w.slots[i].busy = false
+	w.free = append(w.free, i)
+}
+
+// request makes the next request, in a free slot, of which there must be one; false: there is nothing more to do.
+func (w *udpWorker) request(at, now time.Time) bool {
+	d, ok := w.draw(now)
+	if !ok {
+		return false
 	}
-	k := w.rng.IntN(w.pop.peers)
-	w.sequence++
-	h := wire.UDPHeader{ConnectionID: w.id, Action: wire.ActionAnnounce, TransactionID: w.sequence<<8 | uint32(i)}
-	a := wire.UDPAnnounce{
-		InfoHash: w.pop.hash(k), PeerID: peerID(k), Left: w.pop.left(k), Event: w.pop.announce(k),
-		NumWant: numWant, Port: w.pop.port(k), Options: w.urlData,
+	i := w.free[len(w.free)-1]
+	s := &w.slots[i]
+	s.transaction += 1 << 16
+	h := wire.UDPHeader{ConnectionID: w.id, Action: wire.ActionAnnounce, TransactionID: s.transaction}
+	if d.scrape {
+		h.Action = wire.ActionScrape
+		hash := w.pop.hash(d.peer)
+		w.out = append(h.Append(w.out[:0]), hash[:]...)
+	} else {
+		a := wire.UDPAnnounce{
+			InfoHash: w.pop.hash(d.peer), PeerID: peerID(d.peer), Left: d.left, Event: d.event,
+			NumWant: int32(w.cfg.NumWant), Port: w.pop.port(d.peer), Options: w.urlData,
+		}
+		w.out = a.Append(h.Append(w.out[:0]))
 	}
-	w.out = a.Append(h.Append(w.out[:0]))
 	if _, err := w.conn.Write(w.out); err != nil {
-		w.tally.fail(failClosed, err.Error())
-		return
+		w.fail(&d, failClosed, err.Error())
+		return true
 	}
-	w.slots[i] = slot{transaction: h.TransactionID, peer: k, sent: now}
+	w.free = w.free[:len(w.free)-1]
+	s.busy, s.deed, s.at, s.sent = true, d, at, now
+	return true
 }
 
-// exchange reads answers, and announces again for each, until the time given or nothing more comes.
+// send makes requests when they are due, until the run is over. While as many are in flight as may be, those that are due wait.
+func (w *udpWorker) send() {
+	defer exact()()
+	for !w.stop.Load() {
+		at, now := w.pace.next(), time.Now()
+		if wait := at.Sub(now); wait > 0 {
+			nap(min(wait, maxNap))
+			continue
+		}
+		w.mu.Lock()
+		room := len(w.free) > 0
+		if room {
+			w.pace.made++
+			w.request(at, now)
+		}
+		w.mu.Unlock()
+		if !room {
+			nap(time.Millisecond)
+		}
+	}
+}
+
+// exchange reads answers, and in a closed loop makes a request for each, until the time given or nothing more comes.
 func (w *udpWorker) exchange(until time.Time) {
 	for {
 		n, err := w.conn.Read(w.in[:])
 		if err != nil {
 			// Somebody told us that nobody listens there.
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				w.tally.fail(failClosed, err.Error())
-				w.pause()
+				w.trouble(failClosed, err.Error())
 			}
 			return
 		}
 		now := time.Now()
-		if i, ok := w.receive(w.in[:n], now); ok {
-			w.send(i, now)
-		}
-		if now.After(until) || w.stop.Load() {
+		w.mu.Lock()
+		freed := w.receive(w.in[:n], now)
+		more := !freed || w.pace != nil || w.request(now, now)
+		w.mu.Unlock()
+		if !more || now.After(until) {
 			return
 		}
 	}
 }
 
-// receive judges a packet and returns the slot it has freed. One that belongs to no slot is an answer that comes after its time, and no concern.
-func (w *udpWorker) receive(b []byte, now time.Time) (i int, ok bool) {
+// receive judges a packet and reports whether it has freed a slot. One that belongs to no slot is an answer that comes after its time, and no concern.
+func (w *udpWorker) receive(b []byte, now time.Time) (freed bool) {
 	if len(b) < 8 {
-		return 0, false
+		return false
 	}
 	transaction := binary.BigEndian.Uint32(b[4:])
 	if transaction == w.connect.transaction {
 		if r, err := wire.ParseUDPReply(b); err == nil && r.Action == wire.ActionConnect {
 			w.id, w.connected = r.ConnectionID, now
 		}
-		return 0, false
+		return false
 	}
-	i = int(transaction & 0xff)
-	if i >= len(w.slots) || w.slots[i].transaction != transaction {
-		return 0, false
+	i := int(transaction & 0xffff)
+	if i >= len(w.slots) || w.slots[i].transaction != transaction || !w.slots[i].busy {
+		return false
 	}
-	s := w.slots[i]
-	w.slots[i].transaction = 0
+	s := &w.slots[i]
+	w.release(i)
 	r, err := wire.ParseUDPReply(b)
+	asked := uint32(wire.ActionAnnounce)
+	if s.deed.scrape {
+		asked = wire.ActionScrape
+	}
 	switch {
 	case err != nil:
-		w.tally.fail(failMalformed, err.Error())
+		w.fail(&s.deed, failMalformed, err.Error())
 	case r.Action == wire.ActionError:
-		w.tally.fail(failRefused, string(r.Body))
-	case r.Action != wire.ActionAnnounce:
-		w.tally.fail(failMalformed, "an action that was not asked for")
+		w.fail(&s.deed, failRefused, string(r.Body))
+	case r.Action != asked:
+		w.fail(&s.deed, failMalformed, "an action that was not asked for")
+	case r.Action == wire.ActionScrape && len(r.Body) != wire.UDPScrapeEntrySize:
+		w.fail(&s.deed, failMalformed, "not the counts of one torrent")
+	case r.Action == wire.ActionScrape:
+		seeders, _, leechers := r.ScrapeEntry(0)
+		w.judge(&s.deed, &answer{seeders: uint64(seeders), leechers: uint64(leechers)}, now, now.Sub(s.at))
 	default:
-		w.judgeUDP(s.peer, &r, now.Sub(s.sent))
+		w.judgeAnnounce(s, &r, now)
 	}
-	return i, true
+	return true
 }
 
-func (w *udpWorker) judgeUDP(k int, r *wire.UDPReply, took time.Duration) {
+func (w *udpWorker) judgeAnnounce(s *slot, r *wire.UDPReply, now time.Time) {
 	a := answer{interval: uint64(r.Interval), seeders: uint64(r.Seeders), leechers: uint64(r.Leechers)}
 	size := wire.Compact6
-	if w.pop.local.Is4() {
+	if w.pop.sources[0].Is4() {
 		size = wire.Compact4
 		a.peers4 = r.Body
 	} else {
 		a.peers6 = r.Body
 	}
 	if len(r.Body)%size != 0 {
-		w.tally.fail(failMalformed, "half a peer")
+		w.fail(&s.deed, failMalformed, "half a peer")
 		return
 	}
-	w.judge(k, &a, took)
+	w.judge(&s.deed, &a, now, now.Sub(s.at))
 }
 
 // connectUDP gets a connection id, asking four times in the time given.
