@@ -21,6 +21,21 @@ func recordOf(i int) wire.Record {
 	return r
 }
 
+// newTestBatch returns the batch of a plain node.
+func newTestBatch(dialect Dialect, flush time.Duration) *batch {
+	b := newBatch(dialect, flush, plainLimits)
+	return &b
+}
+
+// add puts a record into the queue, at a time when the sender is awake.
+func (b *batch) add(now time.Time, r *wire.Record) {
+	b.q.put(r, b.dialect.lineOf(r))
+	b.start(now)
+}
+
+// firstDue returns when the first packet leaves if nothing is added, the zero time when there is none.
+func (b *batch) firstDue() time.Time { return earliest(b.due[0], b.due[1]) }
+
 // packetsOf takes everything that the batch has to send, each packet parsed.
 func packetsOf(t *testing.T, b *batch, now time.Time) (packets []wire.Packet, records int) {
 	t.Helper()
@@ -52,17 +67,14 @@ func TestBatchFull(t *testing.T) {
 		{Both, Peer6Of, wire.KindLive6, wire.MaxRecords6},
 	}
 	for _, tt := range tests {
-		b := newBatch(tt.dialect, time.Hour)
+		b := newTestBatch(tt.dialect, time.Hour)
 		for i := range tt.full {
-			if got, _ := packetsOf(t, &b, epoch); len(got) != 0 {
+			if got, _ := packetsOf(t, b, epoch); len(got) != 0 {
 				t.Errorf("%s: a packet left with %d records, %d fit", tt.dialect, i, tt.full)
 			}
 			b.add(epoch, &wire.Record{InfoHash: HashOf(i), Peer: tt.peer(i)})
 		}
-		if b.room() != 0 {
-			t.Errorf("%s: room for %d more", tt.dialect, b.room())
-		}
-		got, records := packetsOf(t, &b, epoch)
+		got, records := packetsOf(t, b, epoch)
 		if len(got) == 0 || got[0].Kind != tt.kind || got[0].Len() != tt.full || records != tt.full {
 			t.Errorf("%s: packets %v with %d records, want %d of kind %s first", tt.dialect, got, records, tt.full, tt.kind)
 		}
@@ -72,22 +84,22 @@ func TestBatchFull(t *testing.T) {
 // TestBatchDue adds again after a flush: the second wait counts from the second first record.
 func TestBatchDue(t *testing.T) {
 	const flush = 250 * time.Millisecond
-	b := newBatch(Seed, flush)
+	b := newTestBatch(Seed, flush)
 	now := epoch
 	for range 3 {
-		if !b.due().IsZero() {
+		if !b.firstDue().IsZero() {
 			t.Fatal("an empty batch is due")
 		}
-		r := recordOf(0)
-		b.add(now, &r)
-		b.add(now.Add(flush/2), &r)
-		if due := b.due(); !due.Equal(now.Add(flush)) {
+		first, second := recordOf(0), recordOf(1)
+		b.add(now, &first)
+		b.add(now.Add(flush/2), &second)
+		if due := b.firstDue(); !due.Equal(now.Add(flush)) {
 			t.Errorf("due after %s, want %s", due.Sub(now), flush)
 		}
-		if got, _ := packetsOf(t, &b, now.Add(flush-1)); len(got) != 0 {
+		if got, _ := packetsOf(t, b, now.Add(flush-1)); len(got) != 0 {
 			t.Error("a packet left early")
 		}
-		if got, records := packetsOf(t, &b, now.Add(flush)); len(got) != 1 || records != 2 {
+		if got, records := packetsOf(t, b, now.Add(flush)); len(got) != 1 || records != 2 {
 			t.Errorf("%d packets with %d records, want 1 and 2", len(got), records)
 		}
 		now = now.Add(10 * time.Second)
@@ -97,14 +109,14 @@ func TestBatchDue(t *testing.T) {
 func TestBatchWritesDialects(t *testing.T) {
 	four, six := wire.Record{Peer: PeerOf(1)}, wire.Record{Peer: Peer6Of(2)}
 	for dialect, want := range map[Dialect][]wire.Kind{
-		Seed:   {wire.KindLive4, wire.KindLive6},
+		Seed:   {wire.KindLive6, wire.KindLive4}, // the older first
 		Modern: {wire.KindLive6},
 		Both:   {wire.KindLive4, wire.KindLive6},
 	} {
-		b := newBatch(dialect, time.Second)
+		b := newTestBatch(dialect, time.Second)
 		b.add(epoch, &six)
 		b.add(epoch.Add(time.Second/2), &four)
-		got, records := packetsOf(t, &b, epoch.Add(2*time.Second))
+		got, records := packetsOf(t, b, epoch.Add(2*time.Second))
 		var kinds []wire.Kind
 		for _, p := range got {
 			kinds = append(kinds, p.Kind)
@@ -120,12 +132,12 @@ func TestBatchWritesDialects(t *testing.T) {
 
 // TestBatchBothLeaveTogether has the IPv6 record due long before the IPv4 one.
 func TestBatchBothLeaveTogether(t *testing.T) {
-	b := newBatch(Both, time.Second)
+	b := newTestBatch(Both, time.Second)
 	six, four := recordOf(2), recordOf(0)
 	b.add(epoch, &six)
 	b.add(epoch.Add(900*time.Millisecond), &four)
-	if got, _ := packetsOf(t, &b, epoch.Add(time.Second)); len(got) != 2 || !b.due().IsZero() {
-		t.Errorf("%d packets left and due is %v, want both gone", len(got), b.due())
+	if got, _ := packetsOf(t, b, epoch.Add(time.Second)); len(got) != 2 || !b.firstDue().IsZero() {
+		t.Errorf("%d packets left and due is %v, want both gone", len(got), b.firstDue())
 	}
 }
 
@@ -136,30 +148,28 @@ func TestBatchLosesNothing(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		dialect := Dialect(rng.IntN(3))
-		b := newBatch(dialect, flush)
+		b := newTestBatch(dialect, flush)
 		added := map[wire.InfoHash]time.Time{}
 		var want4, want6, got4, got6 []wire.Record
 		now := epoch
 		for i := range rng.IntN(400) {
 			now = now.Add(time.Duration(rng.IntN(int(flush / 8))))
-			if due := b.due(); !due.IsZero() && due.Before(now) {
+			if due := b.firstDue(); !due.IsZero() && due.Before(now) {
 				now = due // the sender wakes up then
 			}
-			if b.room() > 0 {
-				r := recordOf(i*3 + rng.IntN(3))
-				b.add(now, &r)
-				added[r.InfoHash] = now
-				if r.Peer.Is4() && dialect != Modern {
-					want4 = append(want4, r)
-				}
-				if !r.Peer.Is4() || dialect != Seed {
-					want6 = append(want6, r)
-				}
+			r := recordOf(i*3 + rng.IntN(3))
+			b.add(now, &r)
+			added[r.InfoHash] = now
+			if r.Peer.Is4() && dialect != Modern {
+				want4 = append(want4, r)
+			}
+			if !r.Peer.Is4() || dialect != Seed {
+				want6 = append(want6, r)
 			}
 			if rng.IntN(50) == 0 {
 				b.leave()
 			}
-			packets, _ := packetsOf(t, &b, now)
+			packets, _ := packetsOf(t, b, now)
 			for _, p := range packets {
 				for j := range p.Len() {
 					r := p.Record(j)
@@ -175,7 +185,7 @@ func TestBatchLosesNothing(t *testing.T) {
 			}
 		}
 		b.leave()
-		packets, _ := packetsOf(t, &b, now)
+		packets, _ := packetsOf(t, b, now)
 		for _, p := range packets {
 			for j := range p.Len() {
 				if p.Kind == wire.KindLive4 {
@@ -193,7 +203,7 @@ func TestBatchLosesNothing(t *testing.T) {
 
 // TestBatchRecordsAreZeroBehindTheFlags checks the byte that receivers ignore and senders leave zero.
 func TestBatchRecordsAreZeroBehindTheFlags(t *testing.T) {
-	b := newBatch(Seed, 0)
+	b := newTestBatch(Seed, 0)
 	r := wire.Record{InfoHash: HashOf(1), Peer: PeerOf(1), Flags: wire.Seeding}
 	b.add(epoch, &r)
 	pkt, _ := b.next(epoch, testID)

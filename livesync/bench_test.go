@@ -2,6 +2,7 @@ package livesync
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -14,20 +15,52 @@ import (
 // BenchmarkOffer is what an announce pays for having the others told, alone and with all processors at it.
 func BenchmarkOffer(b *testing.B) {
 	n, _ := newListener(b)
-	r := wire.Record{InfoHash: HashOf(1), Peer: PeerOf(1)}
+	rs := strangers(1 << 16)
+	empty := func() {
+		for n.next(epoch) != nil {
+		}
+	}
 	b.Run("alone", func(b *testing.B) {
 		b.ReportAllocs()
-		for b.Loop() {
-			n.Offer(r)
+		for i := 0; b.Loop(); i++ {
+			if n.Offer(rs[i%len(rs)]); i%4096 == 0 {
+				b.StopTimer()
+				empty()
+				b.StartTimer()
+			}
+		}
+	})
+	b.Run("full", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			n.Offer(rs[i%len(rs)])
+		}
+	})
+	empty()
+	b.Run("coalesced", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			n.Offer(rs[i%4096])
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				n.Offer(r)
+			for i := 0; pb.Next(); i++ {
+				n.Offer(rs[i%len(rs)])
 			}
 		})
 	})
+}
+
+// strangers returns records of so many different peers and torrents.
+func strangers(n int) []wire.Record {
+	rng := rand.New(rand.NewPCG(1, 1))
+	rs := make([]wire.Record, n)
+	for i := range rs {
+		for j := range rs[i].InfoHash {
+			rs[i].InfoHash[j] = byte(rng.Uint32())
+		}
+		rs[i].Peer = PeerOf(i)
+	}
+	return rs
 }
 
 // BenchmarkBatch is the sender's way from the queue to a packet, a record an operation.
@@ -35,11 +68,13 @@ func BenchmarkBatch(b *testing.B) {
 	for _, dialect := range []Dialect{Seed, Modern, Both} {
 		b.Run(dialect.String(), func(b *testing.B) {
 			n, _ := newListener(b)
-			n.outbox.batch = newBatch(dialect, time.Hour)
-			r := wire.Record{InfoHash: HashOf(1), Peer: PeerOf(1)}
+			n.cfg.Dialect = dialect
+			n.outbox.batch = newBatch(dialect, time.Hour, plainLimits)
+			n.queue = n.outbox.batch.q
+			rs := strangers(1 << 16)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				n.Offer(r)
+				n.Offer(rs[i%len(rs)])
 				if i%wire.MaxRecords6 == 0 {
 					for n.next(epoch) != nil {
 					}

@@ -11,7 +11,7 @@ import (
 //	Start(now, link)              the group was joined; again after each Lost
 //	Next(now)                     until it returns nil: after Start, when Woken says so, and when Due has come
 //	Receive(now, from, to, b)     for each datagram
-//	Lost(why)                     the membership is over; nothing but Offer and Start until it is back
+//	Lost(why)                     the membership is over; Next returns nil until it is back, and yet wants to be called when it is due
 //	End(now)                      Next returns what is left, and then nothing more
 
 // Start is told that the group was joined on link.
@@ -57,7 +57,7 @@ func (n *Node) End(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ending = true
-	n.outbox.mark, n.outbox.behind = n.queue.mark(), true
+	n.outbox.batch.leave()
 }
 
 // StatusAt returns what [Node.Status] would at that time.

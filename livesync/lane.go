@@ -11,43 +11,118 @@ type Lane uint8
 
 // The lanes, in the order in which they are looked at.
 const (
-	LiveLane    Lane = iota // records
-	ControlLane             // beacons and inquiries
+	ControlLane Lane = iota // beacons, inquiries, and what keyed nodes say of themselves and of packets
+	LiveLane                // records
+	RepairLane              // packets sent again
 	TellLane                // tells
 	lanes
 )
 
-var laneNames = [lanes]string{LiveLane: "live", ControlLane: "control", TellLane: "tell"}
+var laneNames = [lanes]string{ControlLane: "control", LiveLane: "live", RepairLane: "repair", TellLane: "tell"}
 
 // String returns the name, which is also that of the lane's class.
 func (l Lane) String() string { return laneNames[l] }
 
-// waiting is the packet of a lane that has not left yet: it is paid for, or asks again when it may be.
+// How many packets wait in the lanes that have a line of packets.
+const (
+	maxControl = 64
+	maxRepair  = 256
+)
+
+// waiting is the packet at the front of a lane that has not left yet: it is paid for, or asks again when it may be.
 type waiting struct {
 	pkt     []byte // nil: none
 	kind    wire.Kind
 	records int
-	at      time.Time // when the budget is asked again; zero: at once
+	at      time.Time // when it asks again; zero: at once
 }
 
-// pay takes the packet of a lane out of it if the budget lets it leave now, else it returns nil. The packet names the id
-// that is ours now: it may have changed while the packet waited. The caller holds n.mu.
+// line is a bounded line of packets. Its zero value is empty. Buffers are made as they are needed, and used again.
+type line struct{ messages []message }
+
+type message struct {
+	kind  wire.Kind
+	about wire.NodeID
+	pkt   []byte
+}
+
+// put adds a copy of a packet unless that many wait already.
+func (l *line) put(most int, kind wire.Kind, about wire.NodeID, pkt []byte) bool {
+	n := len(l.messages)
+	if n == most {
+		return false
+	}
+	if n == cap(l.messages) {
+		l.messages = append(l.messages, message{})
+	} else {
+		l.messages = l.messages[:n+1]
+	}
+	m := &l.messages[n]
+	m.kind, m.about, m.pkt = kind, about, append(m.pkt[:0], pkt...)
+	return true
+}
+
+// renew writes a packet over one of the same kind about the same node, which says less by now. It reports whether there is one.
+func (l *line) renew(kind wire.Kind, about wire.NodeID, pkt []byte) bool {
+	for i := range l.messages {
+		if m := &l.messages[i]; m.kind == kind && m.about == about {
+			m.pkt = append(m.pkt[:0], pkt...)
+			return true
+		}
+	}
+	return false
+}
+
+// take takes the first packet out, which is valid until the next put; nil when there is none.
+func (l *line) take() (pkt []byte, kind wire.Kind) {
+	if len(l.messages) == 0 {
+		return nil, 0
+	}
+	last := len(l.messages) - 1
+	first := l.messages[0]
+	copy(l.messages, l.messages[1:])
+	l.messages[last] = first
+	l.messages = l.messages[:last]
+	return first.pkt, first.kind
+}
+
+// say puts a control packet of ours into its lane. A newer one of a kind about the same node takes the older one's
+// place: its target, or none for what concerns all. The caller holds n.mu, and pokes the sender when it is not the sender.
+func (n *Node) say(kind wire.Kind, about wire.NodeID, pkt []byte) {
+	if l := &n.outbox.control; !l.renew(kind, about, pkt) && !l.put(maxControl, kind, about, pkt) {
+		n.discarded.Control++
+	}
+}
+
+// again puts a packet that was sent before, by us or by another, into the repair lane, which sends it as it is. It reports
+// false, and counts it, when the lane is full: whoever lacks the packet asks again. The caller holds n.mu, and pokes the sender
+// when it is not the sender.
+func (n *Node) again(pkt []byte) bool {
+	if !n.outbox.repair.put(maxRepair, 0, wire.NodeID{}, pkt) {
+		n.discarded.Repair++
+		return false
+	}
+	return true
+}
+
+// pay takes the packet of a lane out of it if the budget lets it leave now, else it returns nil. The caller holds n.mu.
 func (n *Node) pay(now time.Time, lane Lane) []byte {
 	w := &n.outbox.lanes[lane]
+	if now.Before(w.at) {
+		return nil
+	}
 	if n.cfg.Budget != nil {
-		if now.Before(w.at) {
-			return nil
-		}
 		if wait := n.cfg.Budget(now, lane, len(w.pkt)); wait > 0 {
 			w.at = now.Add(wait)
 			return nil
 		}
 	}
-	return n.leave(lane)
+	return n.leave(now, lane)
 }
 
-// leave takes the packet of a lane out of it and counts it. The caller holds n.mu.
-func (n *Node) leave(lane Lane) []byte {
+// leave takes the packet of a lane out of it and counts it. A packet of our own names the id
+// that is ours now: it may have changed while the packet waited. The caller holds n.mu.
+func (n *Node) leave(now time.Time, lane Lane) []byte {
 	w := &n.outbox.lanes[lane]
 	n.sent.Packets++
 	n.sent.Records += uint64(w.records)
@@ -61,6 +136,26 @@ func (n *Node) leave(lane Lane) []byte {
 	}
 	pkt := w.pkt
 	*w = waiting{}
+	switch lane {
+	case RepairLane:
+		return pkt
+	case LiveLane:
+		w.at = n.backlogged(now)
+	}
 	copy(pkt, n.ident.id[:]) // the header begins with it
 	return pkt
+}
+
+// backlogged returns when the next packet of records may leave: while there are some that waited for the interface, after
+// what the link needs, lest all of them leave in one burst; the zero time when there are none.
+func (n *Node) backlogged(now time.Time) time.Time {
+	o := &n.outbox
+	if o.backlog == 0 {
+		return time.Time{}
+	}
+	if !n.queue.holds(o.backlog) {
+		o.backlog = 0
+		return time.Time{}
+	}
+	return now.Add(o.need.packet())
 }

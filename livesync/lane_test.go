@@ -160,7 +160,7 @@ func TestBudgetAtTheEnd(t *testing.T) {
 		n.Offer(wire.Record{InfoHash: HashOf(1), Peer: PeerOf(i)})
 		n.next(epoch)
 	}
-	n.outbox.mark, n.outbox.behind = n.queue.mark(), true
+	n.outbox.batch.leave()
 	for n.nextLast(epoch) != nil {
 	}
 	if n.sent.Records != 200 {

@@ -26,25 +26,27 @@ const (
 type Node struct {
 	cfg   Config
 	log   zerolog.Logger
-	queue queue
+	queue *queue        // that of outbox.batch
 	wake  chan struct{} // something was put or heard that the sender waits for
 
 	started bool                          // the timers run; with ending touched by Run's goroutines one after the other only
 	ending  bool                          // only what was offered is still sent
 	heard   [wire.MaxRecords4]wire.Record // what the receiver has in hand
 
-	mu       sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
-	rng      *rand.Rand
-	ident    identity
-	nodes    nodes
-	scrape   scrapeSync
-	link     Link
-	sources  []netip.Prefix // whom we listen to
-	trouble  string         // why the group is not joined
-	sent     Traffic
-	received Traffic
-	dropped  Dropped
-	outbox   outbox
+	mu        sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
+	rng       *rand.Rand
+	ident     identity
+	nodes     nodes
+	scrape    scrapeSync
+	link      Link
+	sources   []netip.Prefix // whom we listen to
+	trouble   string         // why the group is not joined
+	sent      Traffic
+	received  Traffic
+	dropped   Dropped
+	discarded Discarded // of the lanes other than live
+	outbox    outbox
+	gap       func(since time.Time) // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
 }
 
 // New returns a node that does nothing yet.
@@ -67,6 +69,7 @@ func New(cfg Config) *Node {
 		trouble: "not started",
 		outbox:  newOutbox(&cfg),
 	}
+	n.queue = n.outbox.batch.q
 	n.scrape = newScrapeSync(&n.cfg, n.rng)
 	return n
 }
@@ -75,7 +78,7 @@ func New(cfg Config) *Node {
 // allocates, so it may be called under a lock of the store. While the sender
 // cannot keep up or the interface is away the oldest records are discarded and counted.
 func (n *Node) Offer(r wire.Record) {
-	if n.cfg.Interface != "" && n.queue.put(&r) {
+	if n.cfg.Interface != "" && n.queue.put(&r, n.cfg.Dialect.lineOf(&r)) {
 		n.poke()
 	}
 }
@@ -89,24 +92,38 @@ func (n *Node) Run(ctx context.Context) error {
 		return nil
 	}
 	n.start(time.Now())
-	retry := time.NewTimer(0)
-	defer retry.Stop()
-	for {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for retry := (time.Time{}); ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-retry.C:
+		case <-n.wake:
+		case <-timer.C:
 		}
-		conn, err := n.cfg.Listen(n.cfg.Group, n.cfg.Interface)
-		if err == nil {
-			n.Start(time.Now(), conn.Link())
-			err = n.session(ctx, conn)
-		}
-		if err != nil {
+		now := time.Now()
+		if !now.Before(retry) {
+			err := n.join(ctx)
+			if err == nil {
+				return nil
+			}
 			n.Lost(err)
+			now = time.Now()
+			retry = now.Add(watchInterval)
 		}
-		retry.Reset(watchInterval)
+		n.Next(now) // gives up what the queue cannot hold
+		timer.Reset(earliest(retry, n.Due(now)).Sub(now))
 	}
+}
+
+// join joins the group and stays until the membership ends, or ctx, in which case it returns nil.
+func (n *Node) join(ctx context.Context) error {
+	conn, err := n.cfg.Listen(n.cfg.Group, n.cfg.Interface)
+	if err != nil {
+		return err
+	}
+	n.Start(time.Now(), conn.Link())
+	return n.session(ctx, conn)
 }
 
 // session lasts as long as one membership. It returns nil when ctx has ended, else why the membership has.
@@ -138,8 +155,12 @@ func (n *Node) joined(now time.Time, link Link) {
 	defer n.mu.Unlock()
 	first := !n.link.Local.IsValid()
 	n.ident.moved(now, link.Local)
-	// What counts torrents is stale by now; records are not, and leave as the budget has it.
-	n.outbox.lanes[ControlLane], n.outbox.lanes[TellLane] = waiting{}, waiting{}
+	// What counts torrents is stale by now; records are not, and leave as the budget and the link have it.
+	o := &n.outbox
+	o.lanes[ControlLane], o.lanes[TellLane], o.lanes[RepairLane] = waiting{}, waiting{}, waiting{}
+	o.control.messages, o.repair.messages = o.control.messages[:0], o.repair.messages[:0]
+	o.backlog, o.grantAt = n.queue.position(), time.Time{}
+	n.queue.setAway(false, false)
 	n.link, n.trouble = link, ""
 	n.sources = n.cfg.Nodes
 	if len(n.sources) == 0 {
@@ -160,6 +181,7 @@ func (n *Node) joined(now time.Time, link Link) {
 func (n *Node) lost(why error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.queue.setAway(true, n.outbox.need.known())
 	if n.trouble != why.Error() {
 		n.trouble = why.Error()
 		n.log.Warn().Str("reason", n.trouble).Msg("live sync is cut off from the group until the interface is back; clients are served on")

@@ -1,6 +1,7 @@
 package livesync
 
 import (
+	"hash/maphash"
 	"sync"
 
 	"starling/wire"
@@ -10,92 +11,243 @@ import (
 // sender that is held up for a moment and bounds what a dead interface can pile up.
 const queueSize = 8192
 
-// queue carries records from the announce servers to the sender. Announces
-// put, under a lock of the store, so putting neither waits nor allocates; a
-// full queue gives up its oldest record, because what a peer did last is what must hold.
-//
-// Waking a goroutine costs more than putting a record, so the sender says beforehand at
-// which records it wants to be woken: at the first of a family, because that
-// starts the time its packet may wait, and at the one that may fill a packet.
-type queue struct {
-	mu      sync.Mutex // guards all below; nothing else is locked and nobody called while it is held
-	ring    [queueSize]wire.Record
-	in, out uint64 // records put and records taken or given up, since the start
-	lost    uint64 // records given up
-	wake4   bool   // wake at the next IPv4 record
-	wake6   bool   // wake at the next IPv6 record
-	wakeAt  int    // wake when that many records wait
+// class says what a record is worth when not all can be kept, the least first.
+type class uint8
+
+const (
+	renewals class = iota // what the others know already
+	starts                // a peer that is new, or changed its role
+	completions
+	stops
+	classes
+)
+
+func classOf(f wire.Flags) class {
+	switch saidBy(f) {
+	case stopped:
+		return stops
+	case completion:
+		return completions
+	}
+	if f&wire.Renewal != 0 {
+		return renewals
+	}
+	return starts
 }
 
-// put adds r and reports whether the sender wants to be woken for it.
-func (q *queue) put(r *wire.Record) (wake bool) {
+// queue is the live lane: it carries records from the announce servers to the sender. Announces
+// put, under a lock of the store, so putting neither waits nor allocates. The records of one peer are coalesced; see there.
+//
+// Records that leave in packets of one type stand in one line, in the order in which they came. Each stands in the line of
+// its class, too, for when the queue is full:
+//
+//	the interface is   gives way                                        no faster than
+//	up                 the oldest record of the least class             -
+//	away               the packet's worth that is oldest, before more   the link needed per packet
+//	                   is taken; while that is too fast, the new record   if it ever needed any
+//
+// Waking a goroutine costs more than putting a record, so the sender says when it sleeps: it wants to
+// be woken at the first record of a line, because that starts the time its packet may wait, and at the one that fills a packet.
+type queue struct {
+	seed maphash.Seed
+	full [2]int // records in a packet, for each line
+
+	mu     sync.Mutex // guards all below; nothing else is locked and nobody called while it is held
+	slots  [queueSize]slot
+	used   int               // slots that were ever taken
+	free   uint16            // the first of those given back, in the order lists
+	lines  lists             // in the order of coming
+	worth  lists             // by class
+	heads  [queueSize]uint16 // the index: the newest record of a bucket, and through the slots the others
+	count  [2]int            // records in each line
+	in     uint64            // records put since the start
+	mark   uint64            // those put before are to leave at once
+	asleep bool              // wake the sender
+	away   bool              // the interface is
+	grant  bool              // while it is away: a packet's worth may be given up
+	paced  bool              // which uses up the grant
+	clock  int64             // when the sender last looked, in nanoseconds since 1970
+	lost   Discarded
+	gap    gap
+}
+
+// slot is a record that waits.
+type slot struct {
+	number uint64 // how many were put before it
+	at     int64  // it was put then or later, in nanoseconds since 1970
+	record wire.Record
+	line   uint8
+	bucket uint16
+	chain  uint16 // the next older record of the bucket
+}
+
+// gap is what was given up since the sender last asked.
+type gap struct {
+	records int
+	since   int64 // they were put then or later, in nanoseconds since 1970
+}
+
+// Discarded counts what was ours and never left, since the start, by reason. Merged lost nothing: what another record says as well.
+type Discarded struct {
+	Merged    uint64 // records that another of the same peer made superfluous
+	Renewals  uint64 // records that were given up in a full queue, by what they said
+	Started   uint64
+	Completed uint64
+	Stopped   uint64
+	Down      uint64 // records that were given up in a full queue while the interface was away
+	Control   uint64 // packets for which the control lane had no room
+	Repair    uint64 // packets for which the repair lane had no room
+}
+
+// records returns how many were given up.
+func (d *Discarded) records() uint64 {
+	return d.Renewals + d.Started + d.Completed + d.Stopped + d.Down
+}
+
+// none is no slot. The heads of the lists stand behind the slots.
+const none = queueSize + uint16(classes)
+
+// newQueue returns an empty queue whose interface is away. A packet takes so many records of a line.
+func newQueue(full [2]int) *queue {
+	q := &queue{seed: maphash.MakeSeed(), full: full, free: none, away: true, grant: true}
+	for i := range uint16(classes) {
+		q.lines.clear(queueSize + i)
+		q.worth.clear(queueSize + i)
+	}
+	for i := range q.heads {
+		q.heads[i] = none
+	}
+	return q
+}
+
+// put adds r, whose packet type's line is given, and reports whether the sender wants to be woken for it.
+func (q *queue) put(r *wire.Record, line int) (wake bool) {
+	bucket := q.bucket(r)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.in-q.out == queueSize {
-		q.out++
-		q.lost++
+	last, before := q.find(bucket, r)
+	switch coalesce(q.said(before), q.said(last), saidBy(r.Flags)) {
+	case dropped:
+		q.lost.Merged++
+		return false
+	case replaced:
+		q.lost.Merged++
+		q.replace(last, r)
+		return false
+	case retracted:
+		q.lost.Merged += 2
+		q.remove(last)
+		return false
 	}
-	q.ring[q.in%queueSize] = *r
-	q.in++
-	wake = q.len() >= q.wakeAt
-	if r.Peer.Is4() {
-		wake = wake || q.wake4
-	} else {
-		wake = wake || q.wake6
+	if q.len() == queueSize {
+		reported, granted := q.gap.records > 0, q.grant
+		room := q.makeRoom(classOf(r.Flags))
+		wake = !reported || granted != q.grant
+		if !room {
+			return wake
+		}
 	}
-	if wake {
-		q.sleepLocked(false, false, queueSize+1)
+	q.add(r, bucket, line)
+	if q.asleep && (q.count[line] == 1 || q.count[line] == q.full[line]) {
+		q.asleep, wake = false, true
 	}
 	return wake
 }
 
-// take moves the oldest records into dst, as many as fit, and returns how many.
-func (q *queue) take(dst []wire.Record) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := min(len(dst), q.len())
-	for i := range n {
-		dst[i] = q.ring[(q.out+uint64(i))%queueSize]
-	}
-	q.out += uint64(n)
-	return n
+// bucket returns where the index has the records of r's peer. Whoever chooses info hashes and ports cannot choose that.
+func (q *queue) bucket(r *wire.Record) uint16 {
+	var key [len(r.InfoHash) + len(r.Peer)]byte
+	copy(key[:], r.InfoHash[:])
+	copy(key[len(r.InfoHash):], r.Peer[:])
+	return uint16(maphash.Bytes(q.seed, key[:]) % queueSize)
 }
 
-// sleep says when the sender wants to be woken next. It reports false, and
-// promises nothing, when records wait already.
-func (q *queue) sleep(first4, first6 bool, room int) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.in != q.out {
-		return false
+// find returns the last record of r's peer that waits and the one before it.
+func (q *queue) find(bucket uint16, r *wire.Record) (last, before uint16) {
+	last, before = none, none
+	for i := q.heads[bucket]; i != none; i = q.slots[i].chain {
+		if s := &q.slots[i]; s.record.Peer != r.Peer || s.record.InfoHash != r.InfoHash {
+			continue
+		}
+		if last != none {
+			return last, i
+		}
+		last = i
 	}
-	q.sleepLocked(first4, first6, room)
-	return true
+	return last, none
 }
 
-// mark returns a position behind every record put so far, for [queue.passed].
-func (q *queue) mark() uint64 {
+// said returns what the record in a slot says.
+func (q *queue) said(i uint16) said {
+	if i == none {
+		return nothing
+	}
+	return saidBy(q.slots[i].record.Flags)
+}
+
+// add puts r at the end of its line. There must be room.
+func (q *queue) add(r *wire.Record, bucket uint16, line int) {
+	i := q.free
+	if i != none {
+		q.free = q.lines[i].next
+	} else {
+		i = uint16(q.used)
+		q.used++
+	}
+	q.slots[i] = slot{number: q.in, at: q.clock, record: *r, line: uint8(line), bucket: bucket, chain: q.heads[bucket]}
+	q.heads[bucket] = i
+	q.lines.append(lineHead(line), i)
+	q.worth.append(classHead(classOf(r.Flags)), i)
+	q.count[line]++
+	q.in++
+}
+
+// replace puts r in the place of an older record of the same peer. What was news stays news.
+func (q *queue) replace(i uint16, r *wire.Record) {
+	s := &q.slots[i]
+	was := classOf(s.record.Flags)
+	flags := r.Flags
+	if was != renewals {
+		flags &^= wire.Renewal
+	}
+	s.record.Flags = flags
+	if is := classOf(flags); is != was {
+		q.worth.remove(i)
+		q.worth.append(classHead(is), i)
+	}
+}
+
+// remove takes a record out.
+func (q *queue) remove(i uint16) {
+	s := &q.slots[i]
+	at := &q.heads[s.bucket]
+	for *at != i {
+		at = &q.slots[*at].chain
+	}
+	*at = s.chain
+	q.lines.remove(i)
+	q.worth.remove(i)
+	q.count[s.line]--
+	q.lines[i].next, q.free = q.free, i
+}
+
+// position returns how many records were put since the start.
+func (q *queue) position() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.in
 }
 
-// passed reports whether every record put before the mark was taken or given up.
-func (q *queue) passed(mark uint64) bool {
+// holds reports whether a record that was put before a position waits.
+func (q *queue) holds(position uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.out >= mark
+	for line := range q.count {
+		if i, ok := q.lines.first(lineHead(line)); ok && q.slots[i].number < position {
+			return true
+		}
+	}
+	return false
 }
 
-// discarded returns how many records were given up.
-func (q *queue) discarded() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.lost
-}
-
-func (q *queue) sleepLocked(first4, first6 bool, room int) {
-	q.wake4, q.wake6, q.wakeAt = first4, first6, room
-}
-
-func (q *queue) len() int { return int(q.in - q.out) }
+func (q *queue) len() int { return q.count[0] + q.count[1] }

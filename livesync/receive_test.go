@@ -242,10 +242,9 @@ func TestReceivingDoesNotAllocate(t *testing.T) {
 // TestSendingDoesNotAllocate fills packets and takes them.
 func TestSendingDoesNotAllocate(t *testing.T) {
 	n, _ := newListener(t)
-	r := wire.Record{InfoHash: HashOf(1), Peer: PeerOf(1)}
 	allocs := testing.AllocsPerRun(1000, func() {
-		for range wire.MaxRecords4 {
-			n.Offer(r)
+		for i := range wire.MaxRecords4 {
+			n.Offer(wire.Record{InfoHash: HashOf(1), Peer: PeerOf(i)})
 		}
 		if n.next(epoch) == nil {
 			t.Fatal("a full packet did not leave")

@@ -96,16 +96,16 @@ func (s *scrapeSync) withheld(now time.Time) bool {
 	return s.cfg.ScrapeSync == Auto && within(now, s.legacy, legacyMemory)
 }
 
-// nextControl appends the beacon or inquiry that is due to b and says what it is; nil when neither is.
-func (s *scrapeSync) nextControl(now time.Time, self wire.NodeID, b []byte) (pkt []byte, kind wire.Kind) {
+// nextControl appends the beacon or inquiry that is due to b and says what it is and whom it is for; nil when neither is.
+func (s *scrapeSync) nextControl(now time.Time, self wire.NodeID, b []byte) (pkt []byte, kind wire.Kind, target wire.NodeID) {
 	if !s.beaconAt.IsZero() && !now.Before(s.beaconAt) {
 		s.beaconAt = now.Add(s.cfg.BeaconInterval + s.jitter())
-		return wire.AppendBeacon(b, self, s.cfg.Torrents()), wire.KindBeacon
+		return wire.AppendBeacon(b, self, s.cfg.Torrents()), wire.KindBeacon, target
 	}
 	if target, ok := s.ask.next(now); ok {
-		return wire.AppendInquire(b, self, target), wire.KindInquire
+		return wire.AppendInquire(b, self, target), wire.KindInquire, target
 	}
-	return nil, 0
+	return nil, 0, target
 }
 
 // nextTell appends the tell that is due to b; nil when none is.

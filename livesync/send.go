@@ -10,15 +10,19 @@ import (
 // outbox is what the sender keeps between two packets. Only the sender touches it, under the node's lock.
 type outbox struct {
 	batch   batch
-	taken   [wire.MaxRecords4]wire.Record
-	control [wire.BeaconSize]byte
-	tell    [wire.HeaderSize + wire.MaxTells*wire.TellSize]byte
+	control line // packets that have not asked the budget yet, as those below
+	repair  line
+	scratch [wire.BeaconSize]byte
+	tell    [wire.MaxPacket]byte
 	lanes   [lanes]waiting
-	mark    uint64 // the queue's position when the tell that waits was made
-	behind  bool   // records put before mark may still be in the queue
+	need    need      // what the link needs per packet
+	backlog uint64    // the records put before waited for the interface: they leave no faster than the link needs
+	grantAt time.Time // while the interface is away and a packet's worth was given up: when the next may be
 }
 
-func newOutbox(cfg *Config) outbox { return outbox{batch: newBatch(cfg.Dialect, cfg.Flush)} }
+func newOutbox(cfg *Config) outbox {
+	return outbox{batch: newBatch(cfg.Dialect, cfg.Flush, plainLimits)}
+}
 
 // speak sends until ctx ends, in which case it returns nil, or the membership does, which ended or the interface tells.
 func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
@@ -62,6 +66,10 @@ func (n *Node) sendSome(conn Conn) (now time.Time, more, failed bool) {
 		if !n.send(conn, pkt) {
 			return now, true, true
 		}
+		took := time.Since(now)
+		n.mu.Lock()
+		n.outbox.need.sent(now, 1, took)
+		n.mu.Unlock()
 	}
 	return now, true, false
 }
@@ -82,7 +90,7 @@ func (n *Node) nextLast(now time.Time) []byte {
 	if !n.fillLive(now) {
 		return nil
 	}
-	return n.leave(LiveLane)
+	return n.leave(now, LiveLane)
 }
 
 // send sends a packet, or counts that it could not be sent.
@@ -99,30 +107,39 @@ func (n *Node) send(conn Conn, pkt []byte) bool {
 
 // next returns a packet to be sent now, nil when there is none. It is valid until the next call.
 //
-// Live records go first. A tell is a copy of what the store counted when it was made; the
-// completions in it that wait in the queue would count twice if they came after it, so everything that was
-// offered by then leaves before it does. While the budget makes records wait, so does the tell behind them, and nothing
-// is taken out of the queue, which gives up its oldest records when it is full. Beacons and inquiries wait for nobody.
+// The lanes are looked at in their order, and none waits for another's tokens, but for one: a tell is a copy of what the
+// store counted when it was made; the completions in it that wait in the queue would count twice if they came after it, so
+// everything that was offered by then leaves before it does. While the budget makes records wait, so does the tell behind
+// them: it is its producer that waits, since the next tell is not made before. Nothing but a full packet is taken out of the
+// queue meanwhile. Of tells one leaves at a time, so that a record waits for one at most.
 func (n *Node) next(now time.Time) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	o := &n.outbox
+	if n.trouble != "" {
+		n.giveUp(now)
+		return nil
+	}
 	for {
+		if n.fillControl(now) {
+			if pkt := n.pay(now, ControlLane); pkt != nil {
+				return pkt
+			}
+		}
 		live := n.fillLive(now)
 		if live {
 			if pkt := n.pay(now, LiveLane); pkt != nil {
 				return pkt
 			}
 		}
-		if n.fillControl(now) {
-			if pkt := n.pay(now, ControlLane); pkt != nil {
+		if n.fillRepair() {
+			if pkt := n.pay(now, RepairLane); pkt != nil {
 				return pkt
 			}
 		}
 		switch {
 		case live:
 			return nil
-		case o.lanes[TellLane].pkt != nil:
+		case n.outbox.lanes[TellLane].pkt != nil:
 			return n.pay(now, TellLane)
 		case !n.fillTell(now):
 			return nil
@@ -130,55 +147,84 @@ func (n *Node) next(now time.Time) []byte {
 	}
 }
 
-// drain moves offered records into the batch until it has no room or the queue is empty. The caller holds n.mu.
-func (n *Node) drain(now time.Time) {
+// fillControl puts the packet at the front of the control line to the front of its lane, unless one is there already, and
+// reports whether one is now. The caller holds n.mu, as for the others.
+func (n *Node) fillControl(now time.Time) bool {
 	o := &n.outbox
-	for room := o.batch.room(); room > 0; room = o.batch.room() {
-		k := n.queue.take(o.taken[:room])
-		if k == 0 {
-			return
+	for {
+		pkt, kind, about := n.scrape.nextControl(now, n.ident.id, o.scratch[:0])
+		if pkt == nil {
+			break
 		}
-		for i := range k {
-			o.batch.add(now, &o.taken[i])
-		}
+		n.say(kind, about, pkt)
 	}
+	if w := &o.lanes[ControlLane]; w.pkt == nil {
+		w.pkt, w.kind = o.control.take()
+	}
+	return o.lanes[ControlLane].pkt != nil
 }
 
-// fillLive puts a packet of records that is full, due, or made to leave because what was offered before the mark is to
-// go into its lane, unless one waits there, and reports whether one does now. The caller holds n.mu.
+// fillRepair does the same for a packet that is sent again.
+func (n *Node) fillRepair() bool {
+	w := &n.outbox.lanes[RepairLane]
+	if w.pkt == nil {
+		w.pkt, w.kind = n.outbox.repair.take()
+	}
+	return w.pkt != nil
+}
+
+// fillLive does the same for a packet of records that is full, due, or made to leave. What was given up before comes before it.
 func (n *Node) fillLive(now time.Time) bool {
 	o := &n.outbox
 	w := &o.lanes[LiveLane]
 	if w.pkt != nil {
 		return true
 	}
-	n.drain(now)
-	if o.behind && n.queue.passed(o.mark) {
-		o.batch.leave()
-		o.behind = false
+	n.reportGap()
+	if now.Before(w.at) {
+		return true
 	}
+	w.at = time.Time{}
 	w.pkt, w.records = o.batch.next(now, n.ident.id)
 	return w.pkt != nil
 }
 
-// fillControl does the same for a beacon or an inquiry.
-func (n *Node) fillControl(now time.Time) bool {
-	w := &n.outbox.lanes[ControlLane]
-	if w.pkt == nil {
-		w.pkt, w.kind = n.scrape.nextControl(now, n.ident.id, n.outbox.control[:0])
+// reportGap tells whoever wants to know of the records that were given up since it was called last.
+func (n *Node) reportGap() {
+	records, since := n.queue.takeGap()
+	if n.gap == nil {
+		return
 	}
-	return w.pkt != nil
+	for ; records > 0; records -= n.queue.full[0] {
+		n.gap(since)
+	}
 }
 
-// fillTell makes the next tell, if one is due, and makes everything offered until now leave before it. The caller holds n.mu.
+// fillTell makes the next tell, if one is due, and makes everything offered until now leave before it.
 func (n *Node) fillTell(now time.Time) bool {
 	o := &n.outbox
 	w := &o.lanes[TellLane]
 	w.pkt, w.kind = n.scrape.nextTell(now, n.ident.id, o.tell[:0]), wire.KindTell
 	if w.pkt != nil {
-		o.mark, o.behind = n.queue.mark(), true
+		o.batch.leave()
 	}
 	return w.pkt != nil
+}
+
+// giveUp lets a full queue give up a packet's worth, while the interface is away, no faster than the link needed for
+// one. The caller holds n.mu.
+func (n *Node) giveUp(now time.Time) {
+	n.reportGap()
+	o := &n.outbox
+	switch {
+	case n.queue.granted():
+		o.grantAt = time.Time{}
+	case o.grantAt.IsZero():
+		o.grantAt = now.Add(o.need.packet())
+	case !now.Before(o.grantAt):
+		o.grantAt = time.Time{}
+		n.queue.allow()
+	}
 }
 
 // due returns when next has to be called again, the zero time for not before something is offered or heard.
@@ -186,19 +232,25 @@ func (n *Node) due(now time.Time) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	o := &n.outbox
-	control := o.lanes[ControlLane].at
-	if o.lanes[ControlLane].pkt == nil {
-		control = n.scrape.controlDue()
+	if n.trouble != "" {
+		return o.grantAt
 	}
-	if w := &o.lanes[LiveLane]; w.pkt != nil {
-		return earliest(w.at, control)
+	first := n.scrape.controlDue()
+	for _, lane := range [...]Lane{ControlLane, RepairLane} {
+		first = earliest(first, o.lanes[lane].at)
 	}
-	if !n.queue.sleep(o.batch.four.n == 0, o.batch.six.n == 0, o.batch.room()) {
+	if len(o.control.messages) > 0 && o.lanes[ControlLane].pkt == nil || len(o.repair.messages) > 0 && o.lanes[RepairLane].pkt == nil {
+		return now
+	}
+	if w := &o.lanes[LiveLane]; !w.at.IsZero() {
+		return earliest(first, w.at)
+	}
+	if !o.batch.sleep() {
 		return now
 	}
 	tell := o.lanes[TellLane].at
 	if o.lanes[TellLane].pkt == nil {
 		tell = n.scrape.tellDue()
 	}
-	return earliest(o.batch.due(), control, tell)
+	return earliest(first, o.batch.due[0], o.batch.due[1], tell)
 }

@@ -22,6 +22,7 @@ type Status struct {
 	Sent      Traffic
 	Received  Traffic
 	Dropped   Dropped
+	Discarded Discarded
 	Nodes     []NodeStatus // sorted by id
 }
 
@@ -44,7 +45,8 @@ type Dropped struct {
 	Group   uint64 // sent to another group
 	Address uint64 // records whose address no client can have
 	Double  uint64 // records that their sender also sent in the other dialect
-	Queue   uint64 // records of ours that gave way to newer ones in a full queue
+	Queue   uint64 // records of ours that were given up in a full queue; by what they said in [Discarded]
+	Kernel  uint64 // packets for which the system had no room
 	Send    uint64 // packets of ours that the system refused to send
 	Better  uint64 // tell entries we knew better, beyond what is collected
 	Auth    uint64 // keyed mode only
@@ -82,7 +84,10 @@ func (n *Node) status(now time.Time) Status {
 		Received:  n.received,
 		Dropped:   n.dropped,
 	}
-	s.Dropped.Queue, s.Dropped.Better = n.queue.discarded(), n.scrape.better.lost
+	live := n.queue.discarded()
+	live.Control, live.Repair = n.discarded.Control, n.discarded.Repair
+	s.Discarded = live
+	s.Dropped.Queue, s.Dropped.Better = live.records(), n.scrape.better.lost
 	switch {
 	case n.cfg.Interface == "":
 		s.Mode, s.State, s.Trouble = "off", "off", ""
