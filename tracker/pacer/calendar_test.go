@@ -77,6 +77,110 @@ func TestCalendarConcurrently(t *testing.T) {
 	}
 }
 
+// booked returns how many are booked in all slots of the horizon.
+func (c *Calendar) booked(now time.Time) (sum int) {
+	for s := now; s.Before(now.Add(2 * horizon)); s = s.Add(slotLength) {
+		n, _ := c.Load(s)
+		sum += int(n)
+	}
+	return sum
+}
+
+// TestCalendarLeavesRoomForStrangers: the more new clients come the less of a slot is booked, but never nothing; ten
+// seconds after they ceased it is all of it again.
+func TestCalendarLeavesRoomForStrangers(t *testing.T) {
+	const base = 30 * time.Minute
+	for strangers, want := range map[int]uint32{0: 800, 1000: 700, 5000: 300, 50_000: 200} {
+		c := NewCalendar(100, epoch0)
+		now := epoch0.Add(time.Hour)
+		for range strangers {
+			c.New(now, base, horizon, Booking{Slot: slotAt(time.Hour + base)}, 0)
+		}
+		if n := c.booked(now); n != 0 {
+			t.Fatalf("%d visits are charged for clients that come in any case", n)
+		}
+		book := func(now time.Time) uint32 {
+			for range 1000 {
+				c.Book(now, base, horizon, 0, 0)
+			}
+			n, _ := c.Load(now.Add(base))
+			return n
+		}
+		if got := book(now.Add(slotLength)); got != want {
+			t.Errorf("%d new clients: %d booked, want %d", strangers, got, want)
+		}
+		if got := book(now.Add(3 * slotLength)); got != 800 {
+			t.Errorf("%d new clients, half a minute ago: %d booked", strangers, got)
+		}
+	}
+}
+
+// TestCalendarChargesVisits: one of ten strangers that were booked late is expected each base, up to the last that may be
+// booked; one that is known to come early once more at the end of them.
+func TestCalendarChargesVisits(t *testing.T) {
+	r := seeded(t)
+	for range 50 {
+		base := time.Minute + time.Duration(r.IntN(int(time.Hour)))
+		latest := base + time.Duration(r.IntN(int(2*time.Hour)))
+		c := NewCalendar(100, epoch0)
+		visits := 0
+		for d := base; d < min(latest, horizon) && visits < mostVisits; d += base {
+			visits++
+		}
+		for random := range uint64(strangersOf) {
+			c.New(epoch0, base, latest, Booking{Slot: 1000}, random)
+		}
+		if got := c.booked(epoch0); got != visits {
+			t.Fatalf("base %v, latest %v: %d visits, want %d", base, latest, got, visits)
+		}
+		c.Again(epoch0, base, latest)
+		last := epoch0.Add(time.Duration(visits) * base)
+		if got := c.booked(last.Add(-slotLength)) - c.booked(last.Add(slotLength)); visits > 0 && got < 2 {
+			t.Fatalf("base %v, latest %v: %d are expected at %v", base, latest, got, last)
+		}
+	}
+	c := NewCalendar(100, epoch0)
+	c.New(epoch0, 0, horizon, Booking{Slot: 5}, 0) // no base, no visits
+	c.Again(epoch0, 0, horizon)
+	if got := c.booked(epoch0); got != 0 {
+		t.Errorf("%d visits without a base", got)
+	}
+}
+
+// TestReturnGivesPlacesBack: what is given back was booked, or there is nothing booked near it; all bookings that are given
+// back leave an empty calendar.
+func TestReturnGivesPlacesBack(t *testing.T) {
+	const unit = 45 * time.Second
+	r := seeded(t)
+	c := NewCalendar(100, epoch0)
+	var due []time.Time
+	for range 50_000 {
+		b := c.Book(epoch0, 0, horizon, 0, 0)
+		due = append(due, c.Begins(b.Slot).Add(slotLength/2))
+	}
+	if got := c.booked(epoch0); got != len(due) {
+		t.Fatalf("%d booked, want %d", got, len(due))
+	}
+	r.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+	for _, at := range due[:len(due)/2] {
+		c.Return(at.Add(time.Duration(r.Int64N(int64(unit)))-unit/2), unit, r.Uint64())
+	}
+	// What falls before the beginning or behind the last is not given back: less than a hundredth.
+	if got, want := c.booked(epoch0), len(due)/2; got < want || got > want+len(due)/100 {
+		t.Errorf("%d booked after half were given back, want %d", got, want)
+	}
+	c.Return(epoch0.Add(-time.Hour), unit, r.Uint64())
+	c.Return(epoch0.Add(1000*time.Hour), unit, r.Uint64())
+	for range 100 {
+		for _, at := range due {
+			c.Return(at, unit, r.Uint64())
+		}
+	}
+	if got := c.booked(epoch0); got != 0 {
+		t.Errorf("%d are left", got)
+	}
+}
+
 // TestCalendarForgetsThePast: places are used again, hours later, as if empty;
 // what is over is not cancelled.
 func TestCalendarForgetsThePast(t *testing.T) {
