@@ -22,6 +22,7 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		ans.MinInterval = min(t.interval.min, ans.Interval)
 	}
 	ans.Seeders, ans.Leechers, ans.Downloaded = 0, 0, 0
+	ans.New, ans.Early = false, 0
 
 	r := s.torrents.find(hash, &a.InfoHash)
 	switch {
@@ -29,6 +30,9 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		s.count(r, ans)
 	case a.Event == wire.EventStopped:
 		if r != nil {
+			if s.booked {
+				ans.Early = s.early(s.lookUp(r, &a.Peer), now.Sub(t.start))
+			}
 			r = s.stop(r, &a.Peer)
 		}
 		t.tell(a, wire.Stopped)
@@ -41,9 +45,16 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 			seeder: a.Seeder, completion: a.Event == wire.EventCompleted, partial: a.Event == wire.EventPaused,
 			ahead: s.ahead(a.Booked),
 		}
+		var was earlier
+		if a.Booked != 0 {
+			n.was = &was
+		}
 		stored, tell, flags := s.put(r, &a.Peer, n)
 		if tell {
 			t.tell(a, flags)
+		}
+		if n.was != nil {
+			ans.New, ans.Early = !was.known, s.early(was, now.Sub(t.start))
 		}
 		s.count(r, ans)
 		t.pick(s, r, a, stored, ans)

@@ -14,6 +14,14 @@ type news struct {
 	remote     bool // another node says it: that node has told all others
 
 	ahead uint64 // ticks that it is stored as seen in the future
+
+	was *earlier // gets what was known of the peer; nil: nobody wants to know
+}
+
+// earlier is what was known of a peer.
+type earlier struct {
+	known bool
+	meta  uint64
 }
 
 // put stores what is said of a peer. It reports whether the peer is stored, which it is unless the shard is full, and
@@ -32,6 +40,9 @@ func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, f
 	var old uint64
 	if low != nil {
 		old = *low & metaMask
+	}
+	if n.was != nil {
+		*n.was = earlier{low != nil, old}
 	}
 	inPlace := low != nil && !moved
 	meta, tell, flags := s.judge(old, inPlace, n)

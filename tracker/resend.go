@@ -31,6 +31,28 @@ func (s *shard) ahead(booked uint32) uint64 {
 	return min(due-timeoutTicks, futureTicks)
 }
 
+// lookUp returns what is known of a peer of a torrent.
+func (s *shard) lookUp(r *torrent, client *wire.Peer) earlier {
+	p, table := peerOf(client), familyOf(client)
+	w := width(table)
+	for _, role := range [...]int{0, roleBit} {
+		if low := s.swarms.find(r.peers[table|role], w, &p); low != nil {
+			return earlier{true, *low & metaMask}
+		}
+	}
+	return earlier{}
+}
+
+// early returns for how much longer a peer that announces was not expected, 0 when it was or nobody knows. Only one that was booked
+// for later than usual gives itself away, by being stored in the future or as what [Tracker.Resend] looks for.
+func (s *shard) early(was earlier, at time.Duration) time.Duration {
+	if !was.known || s.seenAge(was.meta) >= 0 && !s.outlives(was.meta) {
+		return 0
+	}
+	ticks := time.Duration(timeoutTicks - slackTicks - 1 - s.seenAge(was.meta))
+	return max(ticks*s.seen.unit-(at-s.seen.begun), 0)
+}
+
 // maxBooked is the longest time to come back that a peer can be kept for: two hours with the default timeout.
 func (t *Tracker) maxBooked() time.Duration {
 	return (futureTicks + timeoutTicks - slackTicks - 1) * t.shards[0].seen.unit

@@ -107,27 +107,6 @@ func (p *Pacing) settle(t *toll, step pacer.Step, bytes int64) {
 	p.count(t.shard, step)
 }
 
-// book returns in how many seconds a client is to come back, 0 when it does not matter, and the place that
-// the calendar keeps for it.
-func (p *Pacing) book(now time.Time, t *Tracker, a *Announce) pacer.Booking {
-	if p == nil || p.requests == nil || a.Event == wire.EventStopped {
-		return pacer.Booking{}
-	}
-	q, table := peerOf(&a.Peer), familyOf(&a.Peer)
-	spread := uint64(p.key.peer(q.words(width(table)))) << 32
-	random := (spread ^ uint64(now.Nanosecond())) * 0x9e3779b97f4a7c15 // good enough to choose between two slots
-	b := p.requests.calendar.Book(now, t.cfg.Interval, t.maxBooked(), spread, random)
-	a.Booked = uint32(b.Interval / time.Second)
-	return b
-}
-
-// unbook frees the place of a client that was sent elsewhere.
-func (p *Pacing) unbook(b pacer.Booking) {
-	if b.Interval > 0 {
-		p.requests.calendar.Cancel(b.Slot)
-	}
-}
-
 // kindOf returns the kind of request that an announce is.
 func kindOf(e wire.Event) pacer.Kind {
 	switch e {

@@ -67,6 +67,11 @@ type Answer struct {
 	Seeders, Leechers     uint32 // of both families, itself included
 	Downloaded            uint64
 	Peers4, Peers6        []byte // compact peers, appended to what is there
+
+	// What is known of a client that is booked here, see [Announce]. New: nothing was. Early: for how much longer it was not expected,
+	// known to a tick of the clock of peers either way; 0: it was expected, or nobody knows when.
+	New   bool
+	Early time.Duration
 }
 
 // Counts is what a scrape tells of a torrent.

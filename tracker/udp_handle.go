@@ -87,15 +87,16 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 	start, end := len(dst)+wire.UDPAnnounceReplySize, len(dst)+wire.MaxUDPReply
 	room := dst[start:start:end]
 	w.answer = Answer{Peers4: room, Peers6: room}
-	if w.pacing != nil {
+	if w.pacing == nil {
+		w.tracker.Announce(now, a, &w.answer)
+	} else {
 		w.toll.client(kindOf(a.Event), from, wire.UDPPeerID(packet), 1)
-		w.pacing.book(now, w.tracker, a)
-	}
-	w.tracker.Announce(now, a, &w.answer)
-	w.tally.announces.Add(1)
-	if w.pacing != nil {
+		b := w.pacing.book(now, w.tracker, a)
+		w.tracker.Announce(now, a, &w.answer)
+		w.pacing.booked(now, w.tracker, a, &w.answer, b)
 		w.paceAnnounce(now)
 	}
+	w.tally.announces.Add(1)
 	dst = wire.AppendUDPAnnounceReply(dst, transaction, w.answer.Interval, w.answer.Leechers, w.answer.Seeders)
 	if from.Is4() {
 		return append(dst, w.answer.Peers4...)

@@ -137,21 +137,36 @@ func (c *Calendar) Again(now time.Time, base, latest time.Duration) {
 
 // Return gives back the place of a client that was booked for a time known
 // within a unit either way, and that came before it, or stopped. Which slot it
-// is of those that it may be, random says: for many that is right.
+// is of those that it may be, random says: for many that is right. One that is
+// empty was given back for others; then it is the next that is not.
 func (c *Calendar) Return(due time.Time, unit time.Duration, random uint64) {
+	at := due.Sub(c.start)
 	early, _ := bits.Mul64(random<<32, uint64(unit)) // two evenly spread times make a blurred one
 	late, _ := bits.Mul64(random>>32<<32, uint64(unit))
-	c.Cancel(slotAt(max(due.Sub(c.start)+time.Duration(late)-time.Duration(early), 0)))
+	first, last := slotAt(max(at-unit, 0)), slotAt(max(at+unit, 0))
+	for slot := slotAt(max(at+time.Duration(late)-time.Duration(early), 0)); slot <= last; slot++ {
+		if c.cancel(slot) {
+			return
+		}
+	}
+	for slot := first; slot <= last && !c.cancel(slot); slot++ {
+	}
 }
 
 // Cancel frees the place of a client that was sent elsewhere. A slot that is
 // over is left alone.
-func (c *Calendar) Cancel(slot uint32) {
+func (c *Calendar) Cancel(slot uint32) { c.cancel(slot) }
+
+// cancel reports whether there was a place to free.
+func (c *Calendar) cancel(slot uint32) bool {
 	p := c.place(slot)
 	for {
 		old := p.Load()
-		if uint32(old>>32) != slot || uint32(old) == 0 || p.CompareAndSwap(old, old-1) {
-			return
+		if uint32(old>>32) != slot || uint32(old) == 0 {
+			return false
+		}
+		if p.CompareAndSwap(old, old-1) {
+			return true
 		}
 	}
 }
