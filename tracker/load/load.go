@@ -85,10 +85,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	pop, err := newPopulation(cfg, sources)
-	if err != nil {
-		return nil, err
-	}
+	pop := newPopulation(cfg, sources)
 	_, err = client.ScrapeURL(cfg.Target)
 	pop.scrapes = err == nil || cfg.Target.Scheme == "udp"
 	r := &run{cfg: cfg, remote: remote, pop: pop, start: time.Now()}
@@ -186,6 +183,9 @@ func (c Config) Check() error {
 		if v.n < 1 || v.n > v.max {
 			return fmt.Errorf("%d %s, want 1 to %d", v.n, v.name, v.max)
 		}
+	}
+	if n, limit := largest(c), portsPer*c.Sources; n > limit {
+		return fmt.Errorf("the largest torrent has %d peers, and %d addresses have ports for %d: ask for more sources or torrents", n, c.Sources, limit)
 	}
 	switch {
 	case c.Duration < 0 || c.Timeout < 0:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -52,8 +51,8 @@ const (
 	stoppedLimit = 1<<(32-stateBits) - 1
 )
 
-// newPopulation deals out the peers. The error says that a torrent has more peers than there are addresses and ports.
-func newPopulation(cfg Config, sources []netip.Addr) (*population, error) {
+// newPopulation deals out the peers.
+func newPopulation(cfg Config, sources []netip.Addr) *population {
 	p := &population{
 		hashes:   make([]wire.InfoHash, cfg.Torrents),
 		first:    make([]uint32, cfg.Torrents+1),
@@ -71,28 +70,22 @@ func newPopulation(cfg Config, sources []netip.Addr) (*population, error) {
 		}
 	}
 	p.deal(cfg)
-	if limit := portsPer * len(sources); p.most > limit {
-		return nil, fmt.Errorf("the largest torrent has %d peers, and %d addresses have ports for %d: ask for more sources", p.most, len(sources), limit)
-	}
 	for k := range p.states {
 		if seederAtFirst(k) {
 			p.states[k].Store(isSeeder)
 		}
 	}
-	return p, nil
+	return p
 }
 
 // deal gives torrent number i a share of the peers that falls with i to the power of the skew, and at least one if there is one for each.
 func (p *population) deal(cfg Config) {
-	sum, skew := 0.0, max(cfg.Skew, 0)
-	for i := range cfg.Torrents {
-		sum += math.Pow(float64(i+1), -skew)
-	}
+	sum := shares(cfg)
 	spare := max(cfg.Peers-cfg.Torrents, 0)
 	dealt, share := 0, 0.0
 	for i := range cfg.Torrents {
 		p.first[i] = uint32(dealt)
-		share += math.Pow(float64(i+1), -skew) / sum
+		share += math.Pow(float64(i+1), -max(cfg.Skew, 0)) / sum
 		until := min(i+1+int(math.Round(share*float64(spare))), cfg.Peers)
 		if i == cfg.Torrents-1 {
 			until = cfg.Peers
@@ -103,6 +96,23 @@ func (p *population) deal(cfg Config) {
 		}
 	}
 	p.first[cfg.Torrents] = uint32(dealt)
+}
+
+// shares returns the sum of what deal gives peers in proportion to, of which the first torrent has 1.
+func shares(cfg Config) (sum float64) {
+	for i := range cfg.Torrents {
+		sum += math.Pow(float64(i+1), -max(cfg.Skew, 0))
+	}
+	return sum
+}
+
+// largest returns how many peers a torrent gets at most.
+func largest(cfg Config) int {
+	if cfg.Torrents == 1 {
+		return cfg.Peers
+	}
+	spare := max(cfg.Peers-cfg.Torrents, 0)
+	return 1 + int(math.Ceil(float64(spare)/shares(cfg))) // what deal gives is rounded, up or down
 }
 
 // seederAtFirst says what peer k starts as: three of four are seeders, whichever way peers are dealt out to torrents.
