@@ -1,0 +1,38 @@
+// Package catchup brings a node up to date with another's swarms: over TLS from a node that has them, or from the snapshot that it
+// wrote itself before it was started anew.
+//
+// # The stream
+//
+// Both are the same stream of bytes, of blocks in one order. Integers are big-endian:
+//
+//	0                    20
+//	+--------------------+--------+-----------+- ... -+-----------+-------+
+//	| starling excerpts 1| HEADER | LEAVERS * |       | SWARMS *  | END   |
+//	+--------------------+--------+-----------+- ... -+-----------+-------+
+//
+//	0      1            5         9          13                 13 + n
+//	+------+------------+---------+----------+------------------+----------+
+//	| kind | stored n   | raw     | ms since | n bytes, which   | checksum |
+//	|  u8  |     u32    |   u32   | HEADER's | are zstd's when  |    u32   |
+//	|      |            |         | time u32 | n is not raw     |          |
+//	+------+------------+---------+----------+------------------+----------+
+//
+//	HEADER   1  | id 4 | epoch u64 | time, ns since 1970 i64 | within, ms u64 | torrents u64 | peers u64 | flags u8 |
+//	SWARMS   2  the excerpts of package wire
+//	LEAVERS  3  the leavers of package wire
+//	END      4  | swarms u64 | members u64 | leavers u64 |
+//
+// The teller's counts of torrents and peers are how many it has in all. Flags are 0x01 SNAPSHOT and 0x02 COMPLETE: the teller knows all
+// that the cluster knows. A stream with a within that is not zero holds what the cluster learned within that time; without, everything.
+//
+// The checksum is CRC-32C of everything before it, from the first byte of the stream on: a block that is damaged, missing, twice or
+// in the wrong place is found out when it has come, and nothing of it is believed before. No block is longer than 256 KiB, packed or not, so that
+// whoever reads a stream needs no more memory than that a few times over, whatever somebody wrote into it. END counts what came;
+// a stream without it broke off.
+//
+// # Ages
+//
+// Members and leavers have ages, not times, counted from when their block was made: no two clocks have to agree. Who catches up takes
+// for a block's age what has passed since it asked, less the block's milliseconds; so an age is at most the way to the teller and back too
+// long. A snapshot is aged by the wall clock.
+package catchup
