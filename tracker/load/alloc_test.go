@@ -30,7 +30,7 @@ func testWorker(scheme string) *worker {
 	cfg := Config{Target: &url.URL{Scheme: scheme, Host: "127.0.0.1:1", Path: "/announce"}, Torrents: 10, Peers: 1000, InFlight: 1000}.withDefaults()
 	pop := testPopulation(cfg, true)
 	return &worker{
-		run:   &run{cfg: cfg, pop: pop, start: time.Now(), workers: 1},
+		run:   &run{World: &World{pop: pop, start: time.Now()}, cfg: cfg, workers: 1},
 		phase: newPhase(loadPhase, 0),
 		rng:   rand.New(rand.NewPCG(1, 1)),
 		check: newChecker(pop, &cfg),

@@ -60,12 +60,20 @@ type Config struct {
 	Progress func(Progress)
 }
 
+// World is peers and torrents, and what each peer has announced so far: to the same tracker, in one run after the other.
+type World struct {
+	cfg   Config // of which Torrents, Peers, Skew, Sources and Seed make the world
+	local netip.Addr
+	pop   *population
+	start time.Time
+	runs  uint64
+}
+
 // run is what the workers of one run share.
 type run struct {
+	*World
 	cfg     Config
 	remote  netip.AddrPort
-	pop     *population
-	start   time.Time
 	workers int
 	stop    atomic.Bool
 }
@@ -73,22 +81,47 @@ type run struct {
 // Run loads the target until the duration is over or ctx ends, and reports what came of it. It fails when the configuration
 // is wrong or the target cannot be reached at the start; what goes wrong later is in the report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
+	w, err := NewWorld(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return w.Run(ctx, cfg)
+}
+
+// NewWorld makes the peers and torrents that cfg asks for. Its target, which is asked for nothing yet, tells from which address they announce.
+func NewWorld(ctx context.Context, cfg Config) (*World, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	_, local, err := probe(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := loopbackSources(cfg.Sources, local)
+	if err != nil {
+		return nil, err
+	}
+	return &World{cfg: cfg, local: local, pop: newPopulation(cfg, sources), start: time.Now()}, nil
+}
+
+// Run is [Run] with the peers of the world, whatever cfg says of them. Runs of one world come one after the other.
+func (w *World) Run(ctx context.Context, cfg Config) (*Report, error) {
+	cfg.Torrents, cfg.Peers, cfg.Skew, cfg.Sources, cfg.Seed = w.cfg.Torrents, w.cfg.Peers, w.cfg.Skew, w.cfg.Sources, w.cfg.Seed
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
 	remote, local, err := probe(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be reached: %w", cfg.Target, err)
-	}
-	sources, err := loopbackSources(cfg.Sources, local)
-	if err != nil {
 		return nil, err
 	}
-	pop := newPopulation(cfg, sources)
+	if local != w.local {
+		return nil, fmt.Errorf("%s sees us as %v, and the peers have announced from %v", cfg.Target, local, w.local)
+	}
 	_, err = client.ScrapeURL(cfg.Target)
-	pop.scrapes = err == nil || cfg.Target.Scheme == "udp"
-	r := &run{cfg: cfg, remote: remote, pop: pop, start: time.Now()}
+	w.pop.scrapes = err == nil || cfg.Target.Scheme == "udp"
+	r := &run{World: w, cfg: cfg, remote: remote}
 	r.workers = r.countWorkers()
 	var fill *phase
 	if cfg.Fill {
@@ -204,6 +237,11 @@ func (c Config) Check() error {
 
 // probe finds the target's address, which all workers use then, and the address that it sees of us.
 func probe(ctx context.Context, cfg Config) (remote netip.AddrPort, local netip.Addr, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s cannot be reached: %w", cfg.Target, err)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	network := "tcp"
@@ -267,6 +305,7 @@ func (r *run) phase(ctx context.Context, kind phaseKind) (*phase, error) {
 
 // startWorkers starts the workers of a phase and returns them.
 func (r *run) startWorkers(p *phase, wait *sync.WaitGroup) []*worker {
+	r.runs++
 	all := make([]*worker, r.workers)
 	if p.pace != nil && r.cfg.Target.Scheme == "http" {
 		wait.Go(func() { p.pace.dispatch(&r.stop) })
@@ -274,7 +313,7 @@ func (r *run) startWorkers(p *phase, wait *sync.WaitGroup) []*worker {
 	for i := range all {
 		w := &worker{
 			run: r, phase: p, number: i,
-			rng:   rand.New(rand.NewPCG(r.cfg.Seed, uint64(p.kind)<<32|uint64(i+1))),
+			rng:   rand.New(rand.NewPCG(r.cfg.Seed, r.runs<<32|uint64(i+1))),
 			check: newChecker(r.pop, &r.cfg),
 		}
 		all[i] = w

@@ -51,3 +51,20 @@ func TestFillingIn(t *testing.T) {
 		}
 	}
 }
+
+// What was announced in one run, over whichever protocol, is known in the next.
+func TestSeveralRunsOfOneWorld(t *testing.T) {
+	http, udp := serveTracker(t)
+	cfg := Config{Target: udp, Torrents: 10, Peers: 500, Sources: 2, Timeout: long}
+	world, err := NewWorld(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, cfg := range []Config{{Target: udp, Fill: true}, {Target: http}, {Target: http, Fresh: true, InFlight: 5}, {Target: udp, Rate: 200}} {
+		cfg.Duration, cfg.Timeout = 100*time.Millisecond, long
+		r, err := world.Run(t.Context(), cfg)
+		if err != nil || r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 {
+			t.Errorf("run %d: %+v, %v", i, summary(r), err)
+		}
+	}
+}
