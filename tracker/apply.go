@@ -134,7 +134,11 @@ func (t *Tracker) Apply(now time.Time, r wire.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(now.Sub(t.start))
-	tor := s.torrents.find(hash, &r.InfoHash)
+	s.apply(s.torrents.find(hash, &r.InfoHash), hash, &r)
+}
+
+// apply stores what another node tells of a peer of a torrent, which is nil when it is unknown.
+func (s *shard) apply(tor *torrent, hash uint32, r *wire.Record) {
 	if r.Flags&wire.Stopped != 0 {
 		if tor != nil {
 			s.stop(tor, &r.Peer)

@@ -2,7 +2,7 @@
 //
 // The store is [Tracker]: clients announce to it, other nodes' records are applied to it, and what the
 // other nodes must learn of an announce leaves through [Config].OnChange, under the lock that stored it, so that
-// the records of a peer leave in the order in which they happened. [Tracker.Apply] never calls OnChange: no record travels twice.
+// the records of a peer leave in the order in which they happened. [Tracker.Apply] and [Tracker.ApplyAll] never call OnChange: no record travels twice.
 // [Tracker.Resend] does, for peers that were told here to come back late.
 //
 // [HTTP] and [UDP] are the servers in front of it. With [Pacing] they ask what an answer may cost after its request was stored (see toll.go and

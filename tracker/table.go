@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"starling/wire"
@@ -95,17 +96,47 @@ func (t *torrents) head(i uint32) *uint32 { return &t.heads[i/headChunk][i%headC
 
 // find returns the torrent of that name, nil when there is none. The hash is the key's of the name.
 func (t *torrents) find(hash uint32, name *wire.InfoHash) *torrent {
-	if t.count == 0 {
-		return nil
+	if id := t.behind(t.first(hash), name); id != 0 {
+		return t.record(id)
 	}
-	for id := *t.head(linear(hash, t.count)); id != 0; {
+	return nil
+}
+
+// first returns the number of the first record in the chain where a torrent with that hash is, 0 when the chain is empty.
+func (t *torrents) first(hash uint32) uint32 {
+	if t.count == 0 {
+		return 0
+	}
+	return *t.head(linear(hash, t.count))
+}
+
+// behind returns the number of a torrent's record, which is id or behind it in the chain; 0 when it is not.
+func (t *torrents) behind(id uint32, name *wire.InfoHash) uint32 {
+	for id != 0 {
 		r := t.record(id)
-		if r.hash == *name {
-			return r
+		if same(&r.hash, name) {
+			break
 		}
 		id = r.next
 	}
+	return id
+}
+
+// still returns the record with number id if it is that of a torrent, else nil.
+func (t *torrents) still(id uint32, name *wire.InfoHash) *torrent {
+	if id != 0 {
+		if r := t.record(id); r.last != 0 && same(&r.hash, name) {
+			return r
+		}
+	}
 	return nil
+}
+
+// same compares two names. The compiler calls a function for it, which takes longer than the few instructions that it takes.
+func same(a, b *wire.InfoHash) bool {
+	return binary.LittleEndian.Uint64(a[0:]) == binary.LittleEndian.Uint64(b[0:]) &&
+		binary.LittleEndian.Uint64(a[8:]) == binary.LittleEndian.Uint64(b[8:]) &&
+		binary.LittleEndian.Uint32(a[16:]) == binary.LittleEndian.Uint32(b[16:])
 }
 
 // add makes a record for a torrent that has none.

@@ -42,7 +42,7 @@ type Config struct {
 	// of a peer leave in the order in which they were stored: it must neither block nor allocate nor call the tracker. A record that only
 	// says again what they know has the flag [wire.Renewal]. Nil: nobody is told.
 	OnChange func(wire.Record)
-	// Shards is how many parts the store has, each with its own lock, rounded up to a power of two. 0: chosen from GOMAXPROCS.
+	// Shards is how many parts the store has, each with its own lock, rounded up to a power of two, 1024 at most. 0: chosen from GOMAXPROCS.
 	Shards int
 	// Seed makes all that is random repeatable, for tests, in which no two trackers may have the same. Nil: the system's random source.
 	Seed *[32]byte
@@ -112,6 +112,8 @@ type Tracker struct {
 	resendMu sync.Mutex // guards the rest
 	resends  clock      // a tick for each shard that Resend looks at
 	turn     int        // the next one
+
+	applying sync.Pool // of *applying
 }
 
 // New returns a tracker that holds nothing. Its time begins with now.
@@ -134,7 +136,7 @@ func New(cfg Config, now time.Time) *Tracker {
 		cfg:    cfg,
 		start:  now,
 		key:    newHashKey(rng),
-		shards: make([]shard, 1<<bits.Len(uint(cfg.Shards-1))),
+		shards: make([]shard, min(1<<bits.Len(uint(cfg.Shards-1)), maxShards)),
 	}
 	t.interval.least = max(uint32(divideUp(cfg.Interval*9/10, time.Second)), 1)
 	most := max(uint32(cfg.Interval*11/10/time.Second), t.interval.least)
@@ -144,7 +146,8 @@ func New(cfg Config, now time.Time) *Tracker {
 	return t
 }
 
-// The number of shards chosen from the number of processors: enough that two of them seldom want the same.
+// The number of shards chosen from the number of processors: enough that two of them seldom want the same. There are never
+// more than maxShards.
 const (
 	minShards = 64
 	maxShards = 1024
@@ -178,8 +181,11 @@ func divideUp(d, by time.Duration) time.Duration { return (d + by - 1) / by }
 // shard returns the shard of a torrent and the hash to look there for.
 func (t *Tracker) shard(name *wire.InfoHash) (*shard, uint32) {
 	hash := t.key.infoHash(name)
-	return &t.shards[uint64(hash)*uint64(len(t.shards))>>32], hash
+	return &t.shards[t.shardOf(hash)], hash
 }
+
+// shardOf returns the number of the shard for the hash of a torrent.
+func (t *Tracker) shardOf(hash uint32) uint64 { return uint64(hash) * uint64(len(t.shards)) >> 32 }
 
 // Run forgets silent peers, and tells again of booked ones, until ctx ends. Then it returns nil.
 func (t *Tracker) Run(ctx context.Context) error {
