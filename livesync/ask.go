@@ -106,6 +106,14 @@ func (a *asking) next(now time.Time) (target wire.NodeID, ok bool) {
 	return a.target, true
 }
 
+// inquires returns who is asked and has not answered, the zero id when nobody is.
+func (a *asking) inquires() wire.NodeID {
+	if a.state != asked {
+		return wire.NodeID{}
+	}
+	return a.target
+}
+
 // leaveAlone starts the target's back-off, twice as long as its last one if that is not long past.
 func (a *asking) leaveAlone(now time.Time) {
 	for id, b := range a.backOffs {

@@ -9,8 +9,11 @@ import (
 // limits are how many records fit into a packet of type 0 and of type 1.
 type limits struct{ four, six int }
 
-// plainLimits leave no room for a trailer.
-var plainLimits = limits{wire.MaxRecords4, wire.MaxRecords6}
+// plainLimits leave no room for a trailer, keyedLimits do.
+var (
+	plainLimits = limits{wire.MaxRecords4, wire.MaxRecords6}
+	keyedLimits = limits{wire.MaxKeyed4, wire.MaxKeyed6}
+)
 
 // batch makes packets of the records that wait in the queue. A record stays there until its packet leaves, so that what its peer
 // does meanwhile can be coalesced with it. A packet leaves when it is full, or when the first record of its line has waited for

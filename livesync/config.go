@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"starling/livesync/seal"
 	"starling/wire"
 )
 
@@ -25,6 +26,13 @@ type Config struct {
 	Interface string
 	// Nodes are the sources listened to. None: the interface's own subnets.
 	Nodes []netip.Prefix
+
+	// Keys turn the keyed mode on: the first seals what is sent, all of them open what is heard. None: plain mode.
+	Keys seal.Keys
+	// Epoch is the number of this start, which no other start with the same ID may have: nanoseconds since 1970. Keyed mode only.
+	Epoch uint64
+	// PlainNodes are the sources whose packets are taken in keyed mode although they have no tag. None: nobody's.
+	PlainNodes []netip.Prefix
 
 	// Flush is the longest a record waits for its packet to fill. Less costs more and smaller packets.
 	Flush time.Duration
@@ -50,6 +58,10 @@ type Config struct {
 	Tells func(now time.Time, cursor uint64, dst []wire.Tell) (n int, next uint64)
 	// Torrents returns how many torrents are served here, for the beacon.
 	Torrents func() uint64
+	// Member returns what this node says of itself in keyed mode. It is asked once a second. Nil: nothing.
+	Member func() Member
+	// Sketch returns one group of the sums from which divergence is reckoned (see wire.State). Nil: zeros.
+	Sketch func(group int) [wire.SketchGroup]int32
 	// SaveID keeps an id that was taken because the old one turned out to be in use. Nil: it is not kept.
 	SaveID func(wire.NodeID) error
 

@@ -2,6 +2,7 @@ package livesync
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"starling/livesync/seal"
 	"starling/wire"
 )
 
@@ -92,6 +94,7 @@ type sentPacket struct {
 type actor struct {
 	name  string
 	addr  netip.AddrPort
+	cfg   Config
 	model *Model
 	node  *Node
 	state string
@@ -100,13 +103,17 @@ type actor struct {
 
 // command runs one line:
 //
-//	node NAME [id=HEX] [flush= interval= first-beacon= dialect= scrape-sync= fixed=]   joins, as 10.0.0.N
+//	node NAME [id=HEX] [flush= interval= first-beacon= dialect= scrape-sync= fixed= key= plain= url=]   joins, as 10.0.0.N
+//	restart NAME                              it is killed and starts anew, without what it had
+//	replay ADDRESS NAME KIND N                the Nth packet of a kind that it sent leaves again, from there
+//	forge ADDRESS NAME KIND N                 likewise, with another last byte
 //	torrents NAME FIRST COUNT DOWNLOADED      are in its store, numbered
 //	refuse NAME FIRST COUNT                   are refused by its access list
 //	announce NAME TORRENT PEER WHAT           WHAT: leecher, seeder, completed, stopped
 //	raw ADDRESS HEX                           a datagram from there, to all nodes
 //	run DURATION                              time passes
 //	kill NAME                                 it falls silent
+//	end NAME                                  it says what is left to be said, and falls silent
 //	show NAME                                 its status
 func (d *dialogue) command(f []string) {
 	opts := map[string]string{}
@@ -151,6 +158,19 @@ func (d *dialogue) command(f []string) {
 		d.run(dur)
 	case "kill":
 		d.find(f[1]).gone = true
+	case "end":
+		d.end(d.find(f[1]))
+	case "restart":
+		d.find(f[1]).gone = true
+		d.start(d.find(f[1]))
+		d.settle()
+	case "replay", "forge":
+		b := d.recorded(f[2], f[3], num(4))
+		if f[0] == "forge" {
+			b[len(b)-1] ^= 1
+		}
+		d.deliver(netip.MustParseAddrPort(f[1]), b)
+		d.settle()
 	case "show":
 		d.show(d.find(f[1]))
 	default:
@@ -165,7 +185,7 @@ func hash(n int) []byte {
 
 func (d *dialogue) join(name string, opts map[string]string) {
 	n := len(d.actor) + 1
-	a := &actor{name: name, model: NewModel(), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 40000)}
+	a := &actor{name: name, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 40000)}
 	option := func(key, otherwise string) string {
 		if v, ok := opts[key]; ok {
 			return v
@@ -200,13 +220,62 @@ func (d *dialogue) join(name string, opts map[string]string) {
 	if err != nil || err2 != nil {
 		d.t.Fatal(err, err2)
 	}
+	if words := option("key", ""); words != "" {
+		cfg.Keys = testKeys(strings.Split(words, ",")...)
+	}
+	if plain := option("plain", ""); plain != "" {
+		cfg.PlainNodes = prefixes(plain)
+	}
+	cfg.Member = func() Member { return Member{URL: option("url", ""), Version: "1"} }
+	a.cfg = cfg
+	d.start(a)
+	d.actor = append(d.actor, a)
+}
+
+// start starts a node with an empty store.
+func (d *dialogue) start(a *actor) {
+	cfg := a.cfg
+	cfg.Epoch = uint64(d.now.UnixNano())
+	a.model, a.gone = NewModel(), false
 	a.model.Join(&cfg)
 	a.node = New(cfg)
 	a.model.OnChange = a.node.Offer
 	a.node.start(d.now)
 	a.node.joined(d.now, Link{Name: "eth0", Local: a.addr, Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, ReceiveBuffer: wantedBuffer})
 	a.state = a.node.scrape.state(d.now)
-	d.actor = append(d.actor, a)
+}
+
+// end ends a node.
+func (d *dialogue) end(a *actor) {
+	a.node.End(d.now)
+	for pkt := a.node.Next(d.now); pkt != nil; pkt = a.node.Next(d.now) {
+		d.send(a, pkt)
+	}
+	a.gone = true
+}
+
+// recorded returns a packet that a node sent.
+func (d *dialogue) recorded(name, kind string, number int) []byte {
+	for _, s := range d.sent {
+		if p, err := wire.ParsePacket(s.pkt); err == nil && s.name == name && p.Kind.String() == kind {
+			if number--; number == 0 {
+				return bytes.Clone(s.pkt)
+			}
+		}
+	}
+	d.t.Fatalf("%s sent fewer packets of kind %s", name, kind)
+	return nil
+}
+
+// testKeys returns a key for each word.
+func testKeys(words ...string) seal.Keys {
+	var keys seal.Keys
+	for _, w := range words {
+		var k seal.Key
+		copy(k[:], w)
+		keys = append(keys, k)
+	}
+	return keys
 }
 
 func (d *dialogue) find(name string) *actor {
@@ -258,14 +327,18 @@ func (d *dialogue) settle() {
 				continue
 			}
 			for pkt := a.node.next(d.now); pkt != nil; pkt = a.node.next(d.now) {
-				d.say(a.name, describePacket(pkt, d.names()))
-				d.sent = append(d.sent, sentPacket{d.now, a.name, bytes.Clone(pkt)})
-				d.deliver(a.addr, pkt)
+				d.send(a, pkt)
 				again = true
 			}
 			d.noteState(a)
 		}
 	}
+}
+
+func (d *dialogue) send(a *actor, pkt []byte) {
+	d.say(a.name, describePacket(pkt, d.names()))
+	d.sent = append(d.sent, sentPacket{d.now, a.name, bytes.Clone(pkt)})
+	d.deliver(a.addr, pkt)
 }
 
 func (d *dialogue) deliver(from netip.AddrPort, pkt []byte) {
@@ -293,7 +366,16 @@ func (d *dialogue) show(a *actor) {
 	if st := n.status(d.now); st.Conflict+st.Withheld != "" {
 		d.say(a.name, fmt.Sprintf("has conflict %q, withholds tells: %q", st.Conflict, st.Withheld))
 	}
+	for _, o := range n.status(d.now).Nodes {
+		if o.Mode == "keyed" {
+			d.say(a.name, fmt.Sprintf("believes %s at %s, epoch %s: %d packets, %d records, %d torrents, %s, %q, ended: %t",
+				o.ID, o.Address, sinceEpoch(o.Epoch), o.Packets, o.Records, o.Torrents, o.Member.Health, o.Member.URL, o.Bye))
+		}
+	}
 	for _, o := range n.nodes.sorted(d.now) {
+		if o.life.epoch != 0 {
+			continue
+		}
 		d.say(a.name, fmt.Sprintf("knows %s at %s: %d packets, %d records, %d torrents, dialect %q", o.id, o.address, o.packets, o.records, o.torrents, o.dialect()))
 	}
 }
@@ -341,6 +423,11 @@ func describePacket(pkt []byte, names map[wire.NodeID]string) string {
 		items = append(append(items[:2:2], "..."), items[len(items)-1])
 	}
 	switch p.Kind {
+	case wire.KindState:
+		return describeState(&p, names)
+	case wire.KindBye:
+		bye, err := p.Bye()
+		return fmt.Sprintf("> bye, next %d, %v", bye.Next, err)
 	case wire.KindBeacon:
 		return fmt.Sprintf("> beacon %d", p.Torrents)
 	case wire.KindInquire:
@@ -350,7 +437,33 @@ func describePacket(pkt []byte, names map[wire.NodeID]string) string {
 		}
 		return "> inquire " + target
 	}
-	return fmt.Sprintf("> %s, %d: %s", p.Kind, p.Len(), strings.Join(items, ", "))
+	sealed := ""
+	if p.Keyed {
+		sealed = fmt.Sprintf(" (%d of epoch %s)", p.Seq, sinceEpoch(p.Epoch))
+	}
+	return fmt.Sprintf("> %s%s, %d: %s", p.Kind, sealed, p.Len(), strings.Join(items, ", "))
+}
+
+// sinceEpoch returns when an epoch began, as dialogues write times.
+func sinceEpoch(number uint64) string {
+	return fmt.Sprintf("%.3f", time.Unix(0, int64(number)).Sub(epoch).Seconds())
+}
+
+func describeState(p *wire.Packet, names map[wire.NodeID]string) string {
+	st, err := p.State(nil)
+	if err != nil {
+		return err.Error()
+	}
+	var echoes []string
+	for _, e := range st.Echoes {
+		echoes = append(echoes, cmp.Or(names[e.ID], e.ID.String()))
+	}
+	inquires := ""
+	if st.Inquired != (wire.NodeID{}) {
+		inquires = ", inquires " + cmp.Or(names[st.Inquired], st.Inquired.String())
+	}
+	return fmt.Sprintf("> state (%d of epoch %s), next %d, %d torrents%s, echoes: %s",
+		p.Seq, sinceEpoch(p.Epoch), st.Next[wire.SpaceData], st.Torrents, inquires, strings.Join(echoes, " "))
 }
 
 // number is the inverse of HashOf.

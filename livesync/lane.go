@@ -134,7 +134,7 @@ func (n *Node) leave(now time.Time, lane Lane) []byte {
 	case wire.KindTell:
 		n.sent.Tells++
 	}
-	pkt := w.pkt
+	pkt, kind := w.pkt, w.kind
 	*w = waiting{}
 	switch lane {
 	case RepairLane:
@@ -143,7 +143,7 @@ func (n *Node) leave(now time.Time, lane Lane) []byte {
 		w.at = n.backlogged(now)
 	}
 	copy(pkt, n.ident.id[:]) // the header begins with it
-	return pkt
+	return n.seal(pkt, kind)
 }
 
 // backlogged returns when the next packet of records may leave: while there are some that waited for the interface, after

@@ -46,6 +46,7 @@ type Node struct {
 	dropped   Dropped
 	discarded Discarded // of the lanes other than live
 	outbox    outbox
+	keyed     *keyed                // nil: no key, which costs a comparison a packet
 	gap       func(since time.Time) // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
 }
 
@@ -68,8 +69,12 @@ func New(cfg Config) *Node {
 		nodes:   newNodes(),
 		trouble: "not started",
 		outbox:  newOutbox(&cfg),
+		keyed:   newKeyed(&cfg),
 	}
 	n.queue = n.outbox.batch.q
+	if n.keyed != nil {
+		n.gap = n.skip
+	}
 	n.scrape = newScrapeSync(&n.cfg, n.rng)
 	return n
 }
@@ -161,6 +166,10 @@ func (n *Node) joined(now time.Time, link Link) {
 	o.control.messages, o.repair.messages = o.control.messages[:0], o.repair.messages[:0]
 	o.backlog, o.grantAt = n.queue.position(), time.Time{}
 	n.queue.setAway(false, false)
+	if k := n.keyed; k != nil {
+		k.member = n.member()
+		k.state.begin(now)
+	}
 	n.link, n.trouble = link, ""
 	n.sources = n.cfg.Nodes
 	if len(n.sources) == 0 {

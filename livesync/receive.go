@@ -24,9 +24,17 @@ func (n *Node) hear(conn Conn) error {
 // goroutine and go no further: there is no way from here to [Node.Offer].
 func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
 	p, sender := n.admit(now, from, to, b)
-	if sender == nil || p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6 {
-		return
+	switch {
+	case sender == nil || p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6:
+	case n.keyed != nil && p.Keyed:
+		n.mend(now, sender, &p)
+	default:
+		n.apply(now, sender, &p)
 	}
+}
+
+// apply applies the records of a packet.
+func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 	copies := p.Kind == wire.KindLive6 && sender.double(now)
 	var four, skipped, invalid uint64
 	rs := n.heard[:0]
@@ -80,37 +88,47 @@ func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte
 	case err == wire.ErrLong:
 		n.dropped.Long++
 		return p, nil
-	case err == wire.ErrType, err == nil && p.Kind.Control():
+	case err == wire.ErrType, n.keyed == nil && p.Kind.Control():
 		n.dropped.Type++
 		return p, nil
 	case err != nil:
 		n.dropped.Short++
 		return p, nil
+	case n.keyed != nil && p.Keyed:
+		sender := n.open(now, from, &p)
+		if sender != nil {
+			n.took(now, sender, &p)
+		}
+		return p, sender
+	case n.keyed != nil && !n.takesPlain(now, from, &p):
+		return p, nil
 	case p.From == n.ident.id:
 		n.dropped.OwnID++
-		n.clash(now, from)
+		if n.keyed == nil { // else only a node that has the key counts
+			n.clash(now, from)
+		}
 		if p.Kind == wire.KindEmpty {
 			n.hearLegacy(now, p.From, from) // a tell hangs it, whatever its id
 		}
 		return p, nil
 	}
 	sender := n.nodes.heard(now, p.From, from)
+	n.took(now, sender, &p)
+	return p, sender
+}
+
+// took deals with a packet that is believed, unless it carries records. The caller holds n.mu.
+func (n *Node) took(now time.Time, sender *node, p *wire.Packet) {
 	if n.cfg.Appeared != nil && sender.silent >= AbsentAfter*n.cfg.BeaconInterval {
 		n.cfg.Appeared()
 	}
 	n.received.Packets++
-	n.control(now, sender, &p)
-	return p, sender
+	n.control(now, sender, p)
 }
 
 // listensTo reports whether packets from a are taken. The caller holds n.mu.
 func (n *Node) listensTo(a netip.Addr) bool {
-	for _, p := range n.sources {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return contains(n.sources, a) || n.keyed != nil && contains(n.cfg.PlainNodes, a)
 }
 
 // speaks notes how a node writes IPv4 peers, and names it when that is not our way. The caller holds n.mu.
@@ -141,6 +159,8 @@ func (n *Node) control(now time.Time, sender *node, p *wire.Packet) {
 	case wire.KindTell:
 		n.received.Tells++
 		n.scrape.told(now, n.ident.id, p)
+	case wire.KindNack, wire.KindGone, wire.KindPromise, wire.KindBye:
+		n.heedControl(now, sender, p)
 	default:
 		return
 	}
@@ -160,6 +180,7 @@ func (n *Node) clash(now time.Time, from netip.AddrPort) {
 	c := n.ident.heard(now, from, n.rng, n.nodes.known)
 	switch {
 	case c.id != c.old:
+		n.renamed(now)
 		n.log.Warn().Stringer("old_id", c.old).Stringer("new_id", c.id).Stringer("other", from).Stringer("we", n.ident.local).
 			Msg("another node has our id: we take a new one")
 		if n.cfg.SaveID != nil {
@@ -173,5 +194,14 @@ func (n *Node) clash(now time.Time, from netip.AddrPort) {
 	case c.log:
 		n.log.Warn().Stringer("id", c.id).Stringer("other", from).Stringer("we", n.ident.local).
 			Msg("another node has our new id as well: somebody may be forging it, it stays for now")
+	}
+}
+
+// renamed is told that we have another id. The caller holds n.mu.
+func (n *Node) renamed(now time.Time) {
+	if k := n.keyed; k != nil {
+		k.rename(n.ident.id)
+		k.state.begin(now)
+		n.poke()
 	}
 }

@@ -12,7 +12,7 @@ type outbox struct {
 	batch   batch
 	control line // packets that have not asked the budget yet, as those below
 	repair  line
-	scratch [wire.BeaconSize]byte
+	scratch [wire.MaxUnfragmented]byte
 	tell    [wire.MaxPacket]byte
 	lanes   [lanes]waiting
 	need    need      // what the link needs per packet
@@ -21,7 +21,11 @@ type outbox struct {
 }
 
 func newOutbox(cfg *Config) outbox {
-	return outbox{batch: newBatch(cfg.Dialect, cfg.Flush, plainLimits)}
+	fit := plainLimits
+	if len(cfg.Keys) > 0 {
+		fit = keyedLimits
+	}
+	return outbox{batch: newBatch(cfg.Dialect, cfg.Flush, fit)}
 }
 
 // speak sends until ctx ends, in which case it returns nil, or the membership does, which ended or the interface tells.
@@ -87,10 +91,17 @@ func (n *Node) sendLast(conn Conn) {
 func (n *Node) nextLast(now time.Time) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.fillLive(now) {
+	switch k := n.keyed; {
+	case n.fillLive(now):
+		return n.leave(now, LiveLane)
+	case k == nil || k.said || n.trouble != "":
 		return nil
+	default:
+		k.said = true
+		bye := wire.Bye{Next: k.sealer.Next(wire.SpaceData)}
+		n.sent.Packets++
+		return n.seal(bye.Append(n.outbox.scratch[:0], n.ident.id), wire.KindBye)
 	}
-	return n.leave(now, LiveLane)
 }
 
 // send sends a packet, or counts that it could not be sent.
@@ -151,6 +162,9 @@ func (n *Node) next(now time.Time) []byte {
 // reports whether one is now. The caller holds n.mu, as for the others.
 func (n *Node) fillControl(now time.Time) bool {
 	o := &n.outbox
+	if k := n.keyed; k != nil && k.state.due(now, n.rng) {
+		n.say(wire.KindState, wire.NodeID{}, n.appendState(now, o.scratch[:0]))
+	}
 	for {
 		pkt, kind, about := n.scrape.nextControl(now, n.ident.id, o.scratch[:0])
 		if pkt == nil {
@@ -236,6 +250,9 @@ func (n *Node) due(now time.Time) time.Time {
 		return o.grantAt
 	}
 	first := n.scrape.controlDue()
+	if n.keyed != nil {
+		first = earliest(first, n.keyed.state.at)
+	}
 	for _, lane := range [...]Lane{ControlLane, RepairLane} {
 		first = earliest(first, o.lanes[lane].at)
 	}

@@ -14,7 +14,8 @@ type Status struct {
 	Group     netip.AddrPort
 	Interface string         // the interface joined on; while there is none, what was asked for
 	Address   netip.AddrPort // where our packets come from; not valid while not joined
-	Mode      string         // "plain", or "off"
+	Mode      string         // "plain", "keyed", or "off"
+	Epoch     uint64         // keyed mode only
 	State     string         // "off", "down", or scrape sync's: "idle", "collect", "asked", "receiving", "telling", "waiting"
 	Trouble   string         // why the group is not joined, empty when it is
 	Conflict  string         // another node has our id and ours is fixed: who; empty otherwise
@@ -49,8 +50,12 @@ type Dropped struct {
 	Kernel  uint64 // packets for which the system had no room
 	Send    uint64 // packets of ours that the system refused to send
 	Better  uint64 // tell entries we knew better, beyond what is collected
-	Auth    uint64 // keyed mode only
-	Replay  uint64 // keyed mode only
+
+	// Keyed mode only.
+	Auth     uint64 // the tag is wrong
+	Replay   uint64 // it was seen before, or its sender has said something else since
+	Unproven uint64 // of a node that has not shown yet that it lives: it did not return our challenge
+	Plain    uint64 // without a tag, from a node that should have one
 }
 
 // NodeStatus is what is known of another node.
@@ -64,7 +69,13 @@ type NodeStatus struct {
 	Lost      uint64 // keyed mode only
 	Repaired  uint64 // keyed mode only
 	Dialect   string // "seed", "modern", "both", "2010", or empty while nothing tells
-	Mode      string // "plain"
+	Mode      string // "plain", "keyed"
+
+	// Keyed mode only: what it says of itself.
+	Epoch  uint64
+	Member Member
+	Lag    time.Duration // how long its latest STATE was under way, as far as both clocks agree
+	Bye    bool          // it has ended
 }
 
 // Status returns what the node knows of itself and the others.
@@ -88,6 +99,9 @@ func (n *Node) status(now time.Time) Status {
 	live.Control, live.Repair = n.discarded.Control, n.discarded.Repair
 	s.Discarded = live
 	s.Dropped.Queue, s.Dropped.Better = live.records(), n.scrape.better.lost
+	if n.keyed != nil {
+		s.Mode, s.Epoch = "keyed", n.keyed.sealer.Epoch()
+	}
 	switch {
 	case n.cfg.Interface == "":
 		s.Mode, s.State, s.Trouble = "off", "off", ""
@@ -103,10 +117,20 @@ func (n *Node) status(now time.Time) Status {
 		s.Withheld = fmt.Sprintf("an opentracker of 2010 was heard from %s within the last hour", n.scrape.legacyAddress)
 	}
 	for _, o := range n.nodes.sorted(now) {
-		s.Nodes = append(s.Nodes, NodeStatus{
-			ID: o.id, Address: o.address, LastHeard: o.heard, Torrents: o.torrents,
-			Packets: o.packets, Records: o.records, Dialect: o.dialect(), Mode: "plain",
-		})
+		s.Nodes = append(s.Nodes, o.status())
+	}
+	return s
+}
+
+// status returns what there is to see of another node.
+func (o *node) status() NodeStatus {
+	s := NodeStatus{
+		ID: o.id, Address: o.address, LastHeard: o.heard, Torrents: o.torrents,
+		Packets: o.packets, Records: o.records, Dialect: o.dialect(), Mode: "plain",
+	}
+	if l := &o.life; l.epoch != 0 {
+		s.Mode, s.Epoch, s.Member, s.Lag, s.Bye = "keyed", l.epoch, l.member, l.lag, l.bye
+		s.Member.Health = l.health()
 	}
 	return s
 }

@@ -273,7 +273,7 @@ func TestControlAllocations(t *testing.T) {
 }
 
 func TestHealthNames(t *testing.T) {
-	for h, want := range map[wire.Health]string{wire.Healthy: "healthy", wire.CatchingUp: "catching up", wire.Draining: "draining", wire.Disabled: "disabled", 200: "healthy"} {
+	for h, want := range map[wire.Health]string{wire.Healthy: "healthy", wire.CatchingUp: "catching up", wire.Draining: "draining", 200: "healthy"} {
 		if h.String() != want {
 			t.Errorf("%d is %q, want %q", h, h, want)
 		}

@@ -33,10 +33,9 @@ const (
 	Healthy    Health = iota // serves
 	CatchingUp               // serves, but lacks peers of which the others know
 	Draining                 // is about to end: not to be caught up from, nor counted on
-	Disabled                 // its operator took it out of service
 )
 
-var healthNames = [...]string{Healthy: "healthy", CatchingUp: "catching up", Draining: "draining", Disabled: "disabled"}
+var healthNames = [...]string{Healthy: "healthy", CatchingUp: "catching up", Draining: "draining"}
 
 // String returns the health in words.
 func (h Health) String() string {

@@ -17,7 +17,8 @@
 //	nonce   space u8 | zero 7 | sequence u32
 //	tag     AES-128-GCM of nothing, the packet up to the tag as additional data, cut to 12 bytes (GMAC)
 //
-// A [Sealer] uses a sequence up before it makes the tag, and begins another epoch before one of its spaces runs out.
+// A [Sealer] uses a sequence up before it makes the tag, and begins another epoch before one of its spaces runs out: the number after the present one.
+// Those of starts are nanoseconds, so that two never meet.
 //
 // # Whom to believe
 //

@@ -1,6 +1,8 @@
 package seal
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"starling/wire"
@@ -17,6 +19,8 @@ const (
 	closingTime = 10 * time.Second
 	// closedMemory is how long a closed epoch is remembered: longer than a challenge is good for, so that it cannot be proven again.
 	closedMemory = time.Minute
+	// echoTime is how long a challenge is returned after it was heard: ten times as long as it takes to hear another.
+	echoTime = 10 * time.Second
 )
 
 // Verdict is what an [Opener] makes of a packet.
@@ -53,9 +57,13 @@ type epoch struct {
 	since  time.Time // when it came to be closing or closed; of a candidate when it was heard last
 	key    int       // which one verifies
 	tagger tagger
-	first  [wire.Spaces]uint32 // the next sequences when it was first heard
-	heard  bool                // first is known
 	seen   [wire.Spaces]Window // tells and control packets
+	heard  bool                // a STATE was, and what follows comes from it
+
+	first     [wire.Spaces]uint32 // the sender's next sequences, from its first STATE
+	newest    uint32              // the sequence of its latest STATE
+	challenge wire.Challenge      // from that
+	at        time.Time           // when it came
 }
 
 // sender is what is known of an id.
@@ -71,6 +79,7 @@ type Opener struct {
 	senders map[wire.NodeID]*sender
 	tokens  float64 // derivations that may be made at once
 	filled  time.Time
+	turn    int // of the next echo
 }
 
 // NewOpener returns an opener that knows nobody.
@@ -155,7 +164,7 @@ func (o *Opener) add(id wire.NodeID) *sender {
 		var least wire.NodeID
 		var found *sender
 		for id, s := range o.senders {
-			if found == nil || s.proven() != found.proven() && !s.proven() || s.proven() == found.proven() && s.heard.Before(found.heard) {
+			if found == nil || s.less(found) || !found.less(s) && bytes.Compare(id[:], least[:]) < 0 {
 				least, found = id, s
 			}
 		}
@@ -166,18 +175,24 @@ func (o *Opener) add(id wire.NodeID) *sender {
 	return s
 }
 
-// Heard is told what the first STATE of an epoch says of the sender's sequences: when the epoch is proven, tells and control packets
-// from before count as seen. Later calls change nothing.
-func (o *Opener) Heard(now time.Time, id wire.NodeID, number uint64, next [wire.Spaces]uint32) {
-	if e := o.senders[id].find(now, number); e != nil && !e.heard {
-		e.first, e.heard = next, true
-		e.seen[wire.SpaceTell].Start(next[wire.SpaceTell])
+// Heard is told what a STATE says that was [Verified] or [Proven]. It reports false when a later one was heard before. From the first of
+// an epoch on, what is older counts as seen.
+func (o *Opener) Heard(now time.Time, p *wire.Packet, st *wire.State) (latest bool) {
+	e := o.senders[p.From].find(now, p.Epoch)
+	if e == nil || e.heard && p.Seq < e.newest {
+		return false
 	}
+	if !e.heard {
+		e.heard, e.first = true, st.Next
+		e.seen[wire.SpaceTell].Start(st.Next[wire.SpaceTell])
+	}
+	e.newest, e.challenge, e.at = p.Seq, st.Challenge, now
+	return true
 }
 
-// Prove is told that an epoch has returned our challenge: it is the present one of its sender, and the one before is over. It reports whether that is
-// news, and the sequences that the sender's first STATE of the epoch named.
-func (o *Opener) Prove(now time.Time, id wire.NodeID, number uint64) (first [wire.Spaces]uint32, news bool) {
+// Prove is told that an epoch has returned our challenge: it is the present one of its sender, and the one before is over. It
+// returns the sequences that the sender's first STATE named; ok is false when there was nothing to prove.
+func (o *Opener) Prove(now time.Time, id wire.NodeID, number uint64) (first [wire.Spaces]uint32, ok bool) {
 	s := o.senders[id]
 	e := s.find(now, number)
 	if e == nil || e.status != candidate {
@@ -185,6 +200,30 @@ func (o *Opener) Prove(now time.Time, id wire.NodeID, number uint64) (first [wir
 	}
 	s.prove(now, e)
 	return e.first, true
+}
+
+// Echoes fills buf, up to room, with the challenges of the epochs that were heard lately, believed or not. Where there are more they
+// take turns.
+func (o *Opener) Echoes(now time.Time, buf []wire.Echo, room int) []wire.Echo {
+	ids := make([]wire.NodeID, 0, len(o.senders))
+	for id := range o.senders {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b wire.NodeID) int { return bytes.Compare(a[:], b[:]) })
+	var all []wire.Echo
+	for _, id := range ids {
+		for _, e := range o.senders[id].epochs {
+			if e.heard && e.status <= current && now.Sub(e.at) < echoTime {
+				all = append(all, wire.Echo{ID: id, Challenge: e.challenge})
+			}
+		}
+	}
+	buf = buf[:0]
+	for range min(room, len(all)) {
+		buf = append(buf, all[o.turn%len(all)])
+		o.turn++
+	}
+	return buf
 }
 
 // Epoch returns the present epoch of an id; ok is false when none is proven.
@@ -234,6 +273,14 @@ func (s *sender) current() *epoch {
 		}
 	}
 	return nil
+}
+
+// less reports whether s is to be forgotten rather than other.
+func (s *sender) less(other *sender) bool {
+	if s.proven() != other.proven() {
+		return !s.proven()
+	}
+	return s.heard.Before(other.heard)
 }
 
 func (s *sender) proven() bool { return s.current() != nil }

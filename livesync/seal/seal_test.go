@@ -3,7 +3,7 @@ package seal
 import (
 	"bytes"
 	"encoding/binary"
-	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -165,7 +165,10 @@ func TestNothingFromBefore(t *testing.T) {
 	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Verified {
 		t.Fatal(v)
 	}
-	o.Heard(noon, them, 7, [wire.Spaces]uint32{wire.SpaceData: 3, wire.SpaceTell: s.Next(wire.SpaceTell), wire.SpaceControl: s.Next(wire.SpaceControl)})
+	st := wire.State{Next: [wire.Spaces]uint32{wire.SpaceData: 3, wire.SpaceTell: s.Next(wire.SpaceTell)}}
+	if !o.Heard(noon, &wire.Packet{From: them, Epoch: 7, Seq: 1}, &st) {
+		t.Error("the first STATE is not the latest")
+	}
 	if first, news := o.Prove(noon, them, 7); !news || first[wire.SpaceData] != 3 {
 		t.Errorf("proven %t, first %v", news, first)
 	}
@@ -176,6 +179,63 @@ func TestNothingFromBefore(t *testing.T) {
 	}
 	if v := o.Open(noon, parse(t, s.Seal(tell.Append(wire.AppendTell(nil, them))))); v != Proven {
 		t.Errorf("the next tell is %v", v)
+	}
+}
+
+// Challenges are returned to whoever was heard lately, in turn when there are many; of STATEs that overtook each other the latest counts.
+func TestEchoes(t *testing.T) {
+	o := NewOpener(Keys{testKey})
+	hear := func(now time.Time, id wire.NodeID, s *Sealer, challenge byte) {
+		st := wire.State{Challenge: wire.Challenge{challenge}}
+		p := parse(t, s.Seal(st.Append(nil, id)))
+		if v := o.Open(now, p); v != Verified || !o.Heard(now, p, &st) {
+			t.Fatalf("a STATE is %v", v)
+		}
+	}
+	for i := range 5 {
+		id := wire.NodeID{byte(i)}
+		hear(noon, id, NewSealer(testKey, id, 7), byte(i))
+	}
+	counts := map[wire.Echo]int{}
+	for range 5 {
+		for _, e := range o.Echoes(noon, nil, 2) {
+			counts[e]++
+		}
+	}
+	for i := range 5 {
+		if e := (wire.Echo{ID: wire.NodeID{byte(i)}, Challenge: wire.Challenge{byte(i)}}); counts[e] != 2 {
+			t.Errorf("%v is returned %d times, want 2", e, counts[e])
+		}
+	}
+	if got := o.Echoes(noon.Add(echoTime), nil, 100); len(got) != 0 {
+		t.Errorf("%v are returned to nodes that fell silent", got)
+	}
+	s := NewSealer(testKey, them, 7)
+	hear(noon, them, s, 1)
+	late := wire.State{Challenge: wire.Challenge{2}}
+	p := parse(t, s.Seal(late.Append(nil, them)))
+	hear(noon, them, s, 3)
+	if v := o.Open(noon, p); v != Verified || o.Heard(noon, p, &late) {
+		t.Errorf("a STATE that was overtaken is %v and the latest", v)
+	}
+	if got := o.Echoes(noon, nil, 100); !slices.Contains(got, wire.Echo{ID: them, Challenge: wire.Challenge{3}}) {
+		t.Errorf("returned are %v, without the latest challenge", got)
+	}
+}
+
+// Another epoch begins in time for its first packet to be a STATE.
+func TestTurn(t *testing.T) {
+	s := NewSealer(testKey, them, 7)
+	s.Turn()
+	s.Skip(wire.SpaceTell, lastSeq-turnRoom)
+	s.Turn()
+	if s.Epoch() != 7 {
+		t.Fatal("it turned too early")
+	}
+	s.Burn(wire.SpaceTell)
+	s.Turn()
+	if s.Epoch() != 8 || s.Next(wire.SpaceTell) != 0 {
+		t.Errorf("epoch %d, next %d", s.Epoch(), s.Next(wire.SpaceTell))
 	}
 }
 
@@ -328,68 +388,6 @@ func TestTablesAreBounded(t *testing.T) {
 	}
 }
 
-// The window agrees with a set of all sequences ever seen, as far as it reaches.
-func TestWindow(t *testing.T) {
-	for seed := range uint64(50) {
-		rng := rand.New(rand.NewPCG(seed, 1))
-		var w Window
-		first, at := uint32(0), rng.Uint32N(1<<20)
-		if rng.IntN(2) == 0 {
-			first = at
-			w.Start(first)
-		}
-		seen, highest := map[uint32]bool{}, uint64(first)
-		for range 5000 {
-			switch rng.IntN(20) {
-			case 0:
-				at += rng.Uint32N(3 * windowSize)
-			case 1:
-				at -= min(at, rng.Uint32N(windowSize))
-			default:
-				at += rng.Uint32N(4)
-			}
-			want := at >= first && !seen[at] && uint64(at)+windowSize >= highest
-			if got := w.Fresh(at); got != want {
-				t.Fatalf("seed %d: %d with highest %d is fresh: %t, want %t", seed, at, highest, got, want)
-			}
-			if want {
-				seen[at] = true
-				highest = max(highest, uint64(at)+1)
-			}
-		}
-	}
-}
-
-func TestChallenges(t *testing.T) {
-	var c Challenges
-	rng := rand.New(rand.NewPCG(1, 2))
-	if c.Good(noon, wire.Challenge{}) {
-		t.Error("no challenge is a good one")
-	}
-	first := c.Now(noon, rng)
-	if first == (wire.Challenge{}) || c.Now(noon.Add(challengeLife-1), rng) != first || !c.Good(noon, first) || c.Good(noon, wire.Challenge{1}) {
-		t.Error("a challenge is not good for its time")
-	}
-	second := c.Now(noon.Add(challengeLife), rng)
-	third := c.Now(noon.Add(2*challengeLife), rng)
-	if second == first || third == second {
-		t.Error("a challenge is drawn twice")
-	}
-	if at := noon.Add(3*challengeLife - 1); !c.Good(at, first) || !c.Good(at, second) || !c.Good(at, third) {
-		t.Error("a challenge is forgotten too early")
-	}
-	c.Now(noon.Add(3*challengeLife), rng)
-	if c.Good(noon.Add(3*challengeLife), first) {
-		t.Error("a challenge is good for longer than half a minute")
-	}
-	if c.Now(noon, rng) == third || !c.Good(noon, third) {
-		t.Error("after the clock was set back no new one is drawn, or the last is forgotten")
-	}
-	if c.Good(noon.Add(time.Hour), third) {
-		t.Error("a challenge is good after an hour of silence")
-	}
-}
-
 func TestVerdictNames(t *testing.T) {
 	names := map[string]bool{}
 	for v := Forged; v <= Proven; v++ {
@@ -397,52 +395,6 @@ func TestVerdictNames(t *testing.T) {
 	}
 	if len(names) != 6 {
 		t.Errorf("names %v", names)
-	}
-}
-
-func TestAllocations(t *testing.T) {
-	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
-	believe(t, o, noon, s)
-	buf := make([]byte, 0, wire.MaxPacket)
-	plain := live()
-	allocs := testing.AllocsPerRun(100, func() {
-		p, err := wire.ParsePacket(s.Seal(append(buf, plain...)))
-		if err != nil || o.Open(noon, &p) != Proven {
-			t.Fatal(err)
-		}
-	})
-	if allocs != 0 {
-		t.Errorf("%.0f allocations to seal and open a packet", allocs)
-	}
-}
-
-func fullPacket() []byte {
-	b := wire.AppendLive4(make([]byte, 0, wire.MaxPacket), them)
-	r := wire.Record{Peer: wire.PeerFrom4([]byte{192, 0, 2, 1, 0x1a, 0xe1})}
-	for range wire.MaxKeyed4 {
-		b = r.Append4(b)
-	}
-	return b
-}
-
-func BenchmarkSeal(b *testing.B) {
-	s, pkt := NewSealer(testKey, them, 7), fullPacket()
-	b.ReportAllocs()
-	for b.Loop() {
-		s.Seal(pkt)
-	}
-}
-
-func BenchmarkOpen(b *testing.B) {
-	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
-	believe(b, o, noon, s)
-	pkt := s.Seal(fullPacket())
-	b.ReportAllocs()
-	for b.Loop() {
-		p, err := wire.ParsePacket(pkt)
-		if err != nil || o.Open(noon, &p) != Proven {
-			b.Fatal(err)
-		}
 	}
 }
 

@@ -45,6 +45,9 @@ func (t *tagger) verify(p *wire.Packet, space wire.Space) bool {
 // lastSeq is never used: before a space comes to it, another epoch begins.
 const lastSeq = math.MaxUint32
 
+// turnRoom is how many packets may still be sealed between [Sealer.Turn] and the end of a space: more than leave in a few seconds.
+const turnRoom = 1 << 20
+
 // Sealer seals the packets of one node. Its methods must not run at the same time.
 type Sealer struct {
 	key    Key
@@ -65,6 +68,24 @@ func (s *Sealer) ID() wire.NodeID { return s.id }
 // Epoch returns the present epoch.
 func (s *Sealer) Epoch() uint64 { return s.epoch }
 
+// Turn begins another epoch if a space comes to its end soon. It is called before a STATE is made, so that an epoch's first packet
+// is a STATE, and what is sealed before the next one finds room.
+func (s *Sealer) Turn() {
+	for _, next := range s.next {
+		if next > lastSeq-turnRoom {
+			s.turn()
+			return
+		}
+	}
+}
+
+// turn begins another epoch: all spaces start anew.
+func (s *Sealer) turn() {
+	s.epoch++
+	s.next = [wire.Spaces]uint32{}
+	s.tagger = newTagger(&s.key, s.id, s.epoch)
+}
+
 // Next returns the sequence that the next packet of a space gets, if no other epoch begins before.
 func (s *Sealer) Next(space wire.Space) uint32 { return s.next[space] }
 
@@ -78,12 +99,10 @@ func (s *Sealer) Seal(b []byte) []byte {
 }
 
 // Burn uses up a sequence and returns it: for the packet that is sealed, or for one that was discarded instead, so
-// that the others see a gap. When the space is at its end, another epoch begins: all spaces start anew.
+// that the others see a gap. At the end of the space another epoch begins.
 func (s *Sealer) Burn(space wire.Space) uint32 {
 	if s.next[space] == lastSeq {
-		s.epoch++
-		s.next = [wire.Spaces]uint32{}
-		s.tagger = newTagger(&s.key, s.id, s.epoch)
+		s.turn()
 	}
 	seq := s.next[space]
 	s.next[space]++

@@ -1,0 +1,152 @@
+package livesync
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"starling/wire"
+)
+
+const (
+	// stateInterval is how often a node says what it is, give or take a tenth.
+	stateInterval = time.Second
+	// stateHurry is how soon at most another STATE follows one, when a node was heard that waits for an echo.
+	stateHurry = 200 * time.Millisecond
+	// stateSpread keeps all nodes that heard the same newcomer from answering at the same moment.
+	stateSpread = 50 * time.Millisecond
+)
+
+// stating is when a node's STATEs leave.
+type stating struct {
+	at    time.Time // the next one
+	last  time.Time // the latest; zero: none
+	count uint32    // of those so far
+}
+
+// begin makes a STATE due: the group was joined, or the node has another id.
+func (s *stating) begin(now time.Time) { s.at = now }
+
+// hurry makes the next STATE leave early, but not sooner after the last than stateHurry: who plays recordings to us must
+// not make us send as much as he does.
+func (s *stating) hurry(now time.Time, rng *rand.Rand) {
+	at := now.Add(time.Duration(rng.Int64N(int64(stateSpread))))
+	if soonest := s.last.Add(stateHurry); !s.last.IsZero() && now.After(s.last) && at.Before(soonest) {
+		at = soonest
+	}
+	if at.Before(s.at) {
+		s.at = at
+	}
+}
+
+// due reports whether a STATE is to be made now, and sets the time of the next.
+func (s *stating) due(now time.Time, rng *rand.Rand) bool {
+	if now.Before(s.at) && s.at.Sub(now) < 2*stateInterval { // further off: the clock was set back
+		return false
+	}
+	s.last, s.at = now, now.Add(stateInterval*9/10+time.Duration(rng.Int64N(int64(stateInterval)/5)))
+	s.count++
+	return true
+}
+
+// appendState appends what this node is to b. The caller holds n.mu.
+func (n *Node) appendState(now time.Time, b []byte) []byte {
+	k := n.keyed
+	k.sealer.Turn()
+	st := wire.State{
+		Sent: now.UnixNano(), Torrents: n.cfg.Torrents(), Inquired: n.scrape.ask.inquires(), Challenge: k.challenges.Now(now, n.rng),
+		Round: (k.state.count - 1) / wire.SketchGroups, Group: uint8((k.state.count - 1) % wire.SketchGroups),
+	}
+	for space := range wire.Spaces {
+		st.Next[space] = k.sealer.Next(space)
+	}
+	st.Next[wire.SpaceControl]++ // this one
+	k.member = n.member()
+	m := &k.member
+	st.Peers, st.Capacity, st.Role, st.Health, st.CatchUpPort = m.Peers, m.Capacity, m.Role, m.Health, m.CatchUpPort
+	st.Version, st.URL = []byte(m.Version), []byte(m.URL)
+	if n.cfg.Sketch != nil {
+		st.Sums = n.cfg.Sketch(int(st.Group))
+	}
+	k.echoes = k.opener.Echoes(now, k.echoes, st.EchoRoom())
+	st.Echoes = k.echoes
+	return st.Append(b, n.ident.id)
+}
+
+// member returns what this node says of itself.
+func (n *Node) member() Member {
+	if n.cfg.Member == nil {
+		return Member{}
+	}
+	return n.cfg.Member()
+}
+
+// hearState takes in a STATE whose tag verifies, and returns its sender's entry; nil when the sender is not believed yet or nothing is to
+// be done. The caller holds n.mu.
+func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, proven bool) *node {
+	k := n.keyed
+	st, err := p.State(k.echoes)
+	if err != nil {
+		n.dropped.Short++
+		return nil
+	}
+	k.echoes = st.Echoes
+	latest := k.opener.Heard(now, p, &st)
+	first := st.Next
+	if !proven {
+		k.state.hurry(now, n.rng) // it waits for our echo
+		n.poke()
+		if !n.returned(now, st.Echoes) {
+			n.dropped.Unproven++
+			return nil
+		}
+		first, _ = k.opener.Prove(now, p.From, p.Epoch)
+	}
+	switch {
+	case p.From == n.ident.id: // there is another node with our id, and it lives now
+		n.dropped.OwnID++
+		n.clash(now, from)
+		return nil
+	case !latest:
+		n.dropped.Replay++
+		return nil
+	}
+	sender := n.nodes.heard(now, p.From, from)
+	if before := sender.life.epoch; before != p.Epoch {
+		if before+1 == p.Epoch {
+			first = [wire.Spaces]uint32{} // its sequences ran out and begin anew
+		}
+		sender.life = life{epoch: p.Epoch}
+		n.believed(now, sender, first[wire.SpaceData])
+	}
+	n.heedState(now, sender, &st)
+	return sender
+}
+
+// returned reports whether one of the echoes is a challenge of ours.
+func (n *Node) returned(now time.Time, echoes []wire.Echo) bool {
+	for i := range echoes {
+		if echoes[i].ID == n.ident.id && n.keyed.challenges.Good(now, echoes[i].Challenge) {
+			return true
+		}
+	}
+	return false
+}
+
+// heedState does what the STATE of a believed node asks for.
+func (n *Node) heedState(now time.Time, sender *node, st *wire.State) {
+	sender.torrents = st.Torrents
+	sender.life.hear(now, st)
+	if n.keyed.member.Health != wire.CatchingUp { // else the counts come with the peers
+		n.scrape.beacon(now, sender.id, st.Torrents)
+	}
+	// An inquiry stands in every STATE until it is answered: it counts when it comes up, and again when it stays.
+	asks, l := st.Inquired == n.ident.id, &sender.life
+	if asks && (!l.asks || now.Sub(l.inquired) >= n.cfg.BeaconInterval) {
+		l.inquired = now
+		n.received.Inquiries++
+		n.scrape.inquired(now)
+	}
+	l.asks = asks
+	n.poke()
+}
