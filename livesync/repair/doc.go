@@ -40,7 +40,7 @@
 //	NACK       kept here -> repair queue, once however many ask, and not again within 30 ms of its last repetition
 //	           discarded, or older than the ring -> GONE, with the age of the oldest, at most every 20 ms
 //	           not yet sent -> nothing
-//	queue      256 packets; what does not fit is dropped, it will be asked for again
+//	queue      256 packets; what does not fit, or was not asked for within 240 ms, is dropped: it will be asked for again
 //	rate       a quarter of the packets sent live, at least 50 a second, doubled while more than 128 wait; 16 at once
 //
 // # Standing in for another
@@ -58,6 +58,6 @@
 // # What an enemy can do
 //
 // Packets without a valid tag never come here. A repetition of an old one is a duplicate: it costs a comparison, is never held and never
-// answered. A NACK that is repeated finds the packet in the queue or just sent. What leaves is bounded whoever asks: packets by the rate, a number
-// by three NACKs, GONE and PROMISE by the ranges of the NACK that they answer.
+// answered. What leaves is bounded whoever asks, a node with the key that has gone mad included: packets by the rate, a missing number by three
+// NACKs, GONE by one in 20 ms, PROMISE by the room in the queue.
 package repair

@@ -30,7 +30,7 @@ func (m *Machine) repeated(now time.Time, p *peer, seq uint32) {
 	if p.promised.IsZero() || now.Sub(p.promised) >= silence {
 		p.asked = time.Time{}
 	}
-	if len(m.pending) > 0 || len(m.queue.keys) > 0 {
+	if len(m.pending) > 0 || len(m.queue.wait) > 0 {
 		m.cancel(p, wire.Range{First: seq, Last: seq})
 	}
 }
@@ -59,7 +59,7 @@ func (m *Machine) Bye(now time.Time, id wire.NodeID, epoch uint64, next uint32) 
 // Nack takes in what another node misses, of us or of a third one.
 func (m *Machine) Nack(now time.Time, n *wire.Nack) {
 	if n.Target == m.id {
-		m.ring.asked(now, n.Epoch, n.Ranges, func(seq uint32) { m.queue.put(key{m.id, n.Epoch, seq}) })
+		m.ring.asked(now, n.Epoch, n.Ranges, func(seq uint32) bool { return m.queue.put(now, key{m.id, n.Epoch, seq}) })
 		return
 	}
 	p := m.of(n.Target, n.Epoch)

@@ -193,6 +193,7 @@ func (m *Machine) Resend(now time.Time) []byte {
 			m.out.n = copy(m.out.b[:], pkt)
 			return m.out.bytes()
 		}
+		m.queue.tokens++ // it fell out of the ring while it waited
 	}
 }
 

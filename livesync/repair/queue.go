@@ -17,6 +17,8 @@ const (
 	floor = 50
 	// burst is how many packets leave at once after a pause.
 	burst = 16
+	// wanted is how long after it was asked for a packet is still sent again: by then it is asked for anew, or was given up.
+	wanted = patience<<(maxAsks-1) + 2*jitter
 	// memory is over what time the rate of live packets is taken.
 	memory = time.Second
 )
@@ -28,29 +30,41 @@ type key struct {
 	seq   uint32
 }
 
+// again is a packet to be sent again.
+type again struct {
+	key
+	asked time.Time // when it was last asked for
+}
+
 // queue is what is to be sent again, and how fast.
 type queue struct {
-	keys   []key
+	wait   []again
 	live   float64 // live packets a second, decaying
 	tokens float64
 	at     time.Time // when these two were right
 }
 
+// has returns where a packet waits, -1 when it does not.
+func (q *queue) has(k key) int {
+	return slices.IndexFunc(q.wait, func(a again) bool { return a.key == k })
+}
+
 // put appends a packet unless it waits already. It reports whether it waits now; the queue may be full.
-func (q *queue) put(k key) bool {
-	if slices.Contains(q.keys, k) {
+func (q *queue) put(now time.Time, k key) bool {
+	if i := q.has(k); i >= 0 {
+		q.wait[i].asked = now
 		return true
 	}
-	if len(q.keys) >= queueSize {
+	if len(q.wait) >= queueSize {
 		return false
 	}
-	q.keys = append(q.keys, k)
+	q.wait = append(q.wait, again{k, now})
 	return true
 }
 
 // drop removes packets of a node that lie in the ranges.
 func (q *queue) drop(id wire.NodeID, epoch uint64, ranges []wire.Range) {
-	q.keys = slices.DeleteFunc(q.keys, func(k key) bool {
+	q.wait = slices.DeleteFunc(q.wait, func(k again) bool {
 		return k.id == id && k.epoch == epoch && slices.ContainsFunc(ranges, func(r wire.Range) bool { return r.First <= k.seq && k.seq <= r.Last })
 	})
 }
@@ -64,7 +78,7 @@ func (q *queue) sentLive(now time.Time) {
 // rate returns how many packets a second may leave.
 func (q *queue) rate() float64 {
 	r := max(floor, share*q.live)
-	if len(q.keys) > queueSize/2 {
+	if len(q.wait) > queueSize/2 {
 		r *= 2
 	}
 	return r
@@ -81,21 +95,26 @@ func (q *queue) refill(now time.Time) {
 	}
 }
 
-// take removes the first packet, if one may leave now.
+// take removes the first packet that is still wanted, if one may leave now.
 func (q *queue) take(now time.Time) (key, bool) {
 	q.refill(now)
-	if len(q.keys) == 0 || q.tokens < 1 {
+	stale := 0
+	for stale < len(q.wait) && now.Sub(q.wait[stale].asked) >= wanted {
+		stale++
+	}
+	q.wait = slices.Delete(q.wait, 0, stale)
+	if len(q.wait) == 0 || q.tokens < 1 {
 		return key{}, false
 	}
 	q.tokens--
-	k := q.keys[0]
-	q.keys = slices.Delete(q.keys, 0, 1)
+	k := q.wait[0].key
+	q.wait = slices.Delete(q.wait, 0, 1)
 	return k, true
 }
 
 // due returns when the first packet may leave, the zero time when none waits.
 func (q *queue) due() time.Time {
-	if len(q.keys) == 0 {
+	if len(q.wait) == 0 {
 		return time.Time{}
 	}
 	return q.at.Add(time.Duration(math.Ceil(max(0, 1-q.tokens) / q.rate() * 1e9)))

@@ -62,9 +62,9 @@ func (r *ring) find(epoch uint64, seq uint32) *sent {
 	return nil
 }
 
-// asked takes in what another node misses. It calls again for each packet that is to be sent again, at most as many as the
-// ring has, and notes what has to be answered by a GONE.
-func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again func(seq uint32)) {
+// asked takes in what another node misses. It calls again for each packet that is to be sent again, until that returns
+// false because no more can be, and notes what has to be answered by a GONE.
+func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again func(seq uint32) bool) {
 	visits := ringSize
 	for _, a := range ranges {
 		if epoch == r.epoch {
@@ -88,8 +88,9 @@ func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again fun
 				r.lack(now, epoch, wire.Range{First: seq, Last: seq}, time.Time{})
 			case s.pkt == nil:
 				r.lack(now, epoch, wire.Range{First: seq, Last: seq}, s.at)
-			case s.repeated.IsZero() || now.Sub(s.repeated) >= justSent:
-				again(seq)
+			case !s.repeated.IsZero() && now.Sub(s.repeated) < justSent:
+			case !again(seq):
+				return
 			}
 		}
 	}

@@ -251,7 +251,7 @@ func (s *segment) step(h *host) (more bool) {
 // run lets time pass.
 func (s *segment) run(d time.Duration) {
 	end := s.now.Add(d)
-	for range 1_000_000 {
+	for range 50_000 {
 		for _, h := range s.hosts {
 			for range 1000 {
 				if !s.step(h) {

@@ -29,30 +29,32 @@ func (m *Machine) standIn(now time.Time, p *peer, ranges []wire.Range) {
 	for _, r := range ranges {
 		r.First, r.Last = max(r.First, p.w.tail), min(r.Last, p.w.top) // no longer than a window
 		for seq := r.First; seq <= r.Last; seq++ {
-			if p.w.kept(seq) != nil && !m.pends(p, seq) {
-				m.pend(p, seq, at)
+			if p.w.kept(seq) != nil && !m.pends(p, seq) && !m.pend(p, seq, at) {
+				return
 			}
 		}
 	}
 }
 
-// pend notes one number, as part of the range before it if it can be.
-func (m *Machine) pend(p *peer, seq uint32, at time.Time) {
+// pend notes one number, as part of the range before it if it can be. It reports whether there was room.
+func (m *Machine) pend(p *peer, seq uint32, at time.Time) bool {
 	if n := len(m.pending); n > 0 {
 		if last := &m.pending[n-1]; last.of == p && last.at.Equal(at) && last.Last+1 == seq {
 			last.Last = seq
-			return
+			return true
 		}
 	}
-	if len(m.pending) < maxPending {
-		m.pending = append(m.pending, pending{wire.Range{First: seq, Last: seq}, p, at})
+	if len(m.pending) >= maxPending {
+		return false
 	}
+	m.pending = append(m.pending, pending{wire.Range{First: seq, Last: seq}, p, at})
+	return true
 }
 
 // pends reports whether a number waits to be promised, or to be sent again.
 func (m *Machine) pends(p *peer, seq uint32) bool {
 	return slices.ContainsFunc(m.pending, func(a pending) bool { return a.of == p && a.First <= seq && seq <= a.Last }) ||
-		slices.Contains(m.queue.keys, key{p.id, p.epoch, seq})
+		m.queue.has(key{p.id, p.epoch, seq}) >= 0
 }
 
 // cancel forgets what was to be promised or sent again.
@@ -91,7 +93,7 @@ func (m *Machine) promise(now time.Time) (wire.Promise, bool) {
 		}
 		p = a.of
 		for seq := a.First; seq <= a.Last; seq++ {
-			if p.w.kept(seq) == nil || !m.queue.put(key{p.id, p.epoch, seq}) {
+			if p.w.kept(seq) == nil || !m.queue.put(now, key{p.id, p.epoch, seq}) {
 				a.Last = seq - 1 // nothing is promised that will not be sent
 				break
 			}

@@ -149,14 +149,14 @@ func (w *Window) reach(now time.Time, seq uint32) bool {
 	if seq > w.top {
 		w.gaps = append(w.gaps, gap{Range: wire.Range{First: w.top, Last: seq - 1}, after: w.raised, seen: w.arrived})
 		w.step(&w.gaps[len(w.gaps)-1], now.Add(reorder))
-		w.top = seq
+		w.rise(seq)
 	}
 	return true
 }
 
 // raise makes room for the number at the top, and looks whether it is the third above a gap.
 func (w *Window) raise(now time.Time) {
-	w.top++
+	w.rise(w.top + 1)
 	w.raised = now
 	w.arrived++
 	for i := len(w.gaps) - 1; i >= 0 && w.arrived-w.gaps[i].seen <= overtaken; i-- {
@@ -166,13 +166,16 @@ func (w *Window) raise(now time.Time) {
 	}
 }
 
-// keep copies a packet into its slot, and frees those that are no longer needed.
-func (w *Window) keep(seq uint32, pkt []byte) {
-	for ; w.tail < w.next && w.top-w.tail > keepLast; w.tail++ {
+// rise sets top, and frees the slots that are no longer needed.
+func (w *Window) rise(top uint32) {
+	w.top = top
+	for ; w.tail < w.next && top-w.tail > keepLast; w.tail++ {
 		w.clear(w.tail)
 	}
-	w.slots[seq%windowSize] = w.store.get(pkt)
 }
+
+// keep copies a packet into its slot.
+func (w *Window) keep(seq uint32, pkt []byte) { w.slots[seq%windowSize] = w.store.get(pkt) }
 
 // clear frees a slot.
 func (w *Window) clear(seq uint32) {
