@@ -29,7 +29,7 @@ type Report struct {
 type Process struct {
 	PID       int
 	CPU       time.Duration // during the run, filling not included
-	PerAnswer time.Duration // of CPU, for each right answer
+	PerAnswer time.Duration // of CPU, for each answer, right or wrong
 	Before    uint64        // bytes resident before the first peer
 	Resident  uint64        // bytes resident at the end
 }
@@ -49,7 +49,7 @@ func newReport(r *run, fill, load *phase) *Report {
 	if cfg.PID != 0 {
 		cpu := load.after.cpu - load.before.cpu
 		report.Process = &Process{
-			PID: cfg.PID, CPU: cpu, PerAnswer: cpu / time.Duration(max(report.Right, 1)),
+			PID: cfg.PID, CPU: cpu, PerAnswer: cpu / time.Duration(max(report.Latency.Count(), 1)),
 			Before: before.resident, Resident: load.after.resident,
 		}
 	}

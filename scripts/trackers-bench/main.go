@@ -1,0 +1,110 @@
+// Trackers-bench measures this build beside other trackers, in turn within each round, so that the moods of the machine fall on all of them alike.
+//
+// Each tracker is started on one core and loaded from another, on loopback, with the world of FIELD's public
+// workload in small: torrents with zipf popularity, three of four peers seeders. The peers are filled in
+// first; then come the measures, one after the other, on the same process:
+//
+//	udp           UDP, as fast as answers come: processor time of the tracker for each right answer
+//	udp, paced    UDP at a fixed rate, where waking up costs most: the same, and latencies
+//	udp, half     UDP at half of what the first measure reached: p99
+//	http          HTTP, connections kept alive
+//	http, each    HTTP, a connection for each request
+//	memory        resident bytes for each peer filled in, what it had before not counted
+//
+// It prints medians over the rounds, and for each other tracker the ratio of our median to its. scripts/bench runs it; the commands of other
+// trackers are given in variables, each to serve HTTP and UDP on 127.0.0.1:6969:
+//
+//	OPENTRACKER="/usr/bin/opentracker -i 127.0.0.1 -p 6969 -P 6969" scripts/bench
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// options say how to measure.
+type options struct {
+	starling        string
+	rounds          int
+	duration        time.Duration
+	torrents, peers int
+	skew            float64
+	numWant         int
+	paced           float64
+	log             *os.File
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.starling, "starling", "", "`PATH` of the program")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often everything is measured")
+	flag.DurationVar(&o.duration, "duration", 4*time.Second, "of each measure")
+	flag.IntVar(&o.torrents, "torrents", 100_000, "in the world")
+	flag.IntVar(&o.peers, "peers", 1_000_000, "in the world")
+	flag.Float64Var(&o.skew, "skew", 0.8, "of the torrents' popularity; -1: all the same")
+	flag.IntVar(&o.numWant, "numwant", 74, "peers that each announce asks for")
+	flag.Float64Var(&o.paced, "paced", 20_000, "requests a second of the paced measure")
+	flag.Parse()
+	o.log = os.Stderr
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	if err := run(ctx, &o); err != nil {
+		fmt.Fprintln(os.Stderr, "trackers-bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o *options) error {
+	if err := pin(); err != nil {
+		return err
+	}
+	all := contenders(o.starling, os.Getenv)
+	results := make([]results, len(all))
+	for round := range o.rounds {
+		for i, c := range all {
+			fmt.Fprintf(o.log, "round %d of %d: %s\n", round+1, o.rounds, c.name)
+			if err := measure(ctx, o, c, &results[i]); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	printTable(os.Stdout, o, all, results)
+	return nil
+}
+
+// The cores of tracker and generator. The generator keeps to its own, so that it never takes the tracker's.
+const (
+	trackerCore   = 0
+	generatorCore = 1
+)
+
+// pin keeps this process on the generator's core.
+func pin() error {
+	if runtime.NumCPU() < 2 {
+		return fmt.Errorf("tracker and load need a core each, and there is %d", runtime.NumCPU())
+	}
+	var set unix.CPUSet
+	set.Set(generatorCore)
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		var tid int
+		if _, err := fmt.Sscan(t.Name(), &tid); err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(tid, &set); err != nil {
+			return fmt.Errorf("to keep to core %d: %w", generatorCore, err)
+		}
+	}
+	runtime.GOMAXPROCS(2) // a sender that sleeps on its thread must not keep the others from running
+	return nil
+}
