@@ -15,7 +15,7 @@ import (
 // BenchmarkOffer is what an announce pays for having the others told, alone and with all processors at it.
 func BenchmarkOffer(b *testing.B) {
 	n, _ := newListener(b)
-	rs := strangers(1 << 16)
+	rs := strangers(1 << 12)
 	empty := func() {
 		for n.next(epoch) != nil {
 		}
@@ -23,7 +23,7 @@ func BenchmarkOffer(b *testing.B) {
 	b.Run("alone", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if n.Offer(rs[i%len(rs)]); i%4096 == 0 {
+			if n.Offer(rs[i%len(rs)]); i%512 == 0 {
 				b.StopTimer()
 				empty()
 				b.StartTimer()
@@ -71,7 +71,7 @@ func BenchmarkBatch(b *testing.B) {
 			n.cfg.Dialect = dialect
 			n.outbox.batch = newBatch(dialect, time.Hour, plainLimits)
 			n.queue = n.outbox.batch.q
-			rs := strangers(1 << 16)
+			rs := strangers(1 << 12)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				n.Offer(rs[i%len(rs)])

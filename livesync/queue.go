@@ -1,7 +1,9 @@
 package livesync
 
 import (
-	"hash/maphash"
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
 	"sync"
 
 	"starling/wire"
@@ -49,8 +51,8 @@ func classOf(f wire.Flags) class {
 // Waking a goroutine costs more than putting a record, so the sender says when it sleeps: it wants to
 // be woken at the first record of a line, because that starts the time its packet may wait, and at the one that fills a packet.
 type queue struct {
-	seed maphash.Seed
-	full [2]int // records in a packet, for each line
+	full [2]int    // records in a packet, for each line
+	keys [6]uint64 // of the index
 
 	mu     sync.Mutex // guards all below; nothing else is locked and nobody called while it is held
 	slots  [queueSize]slot
@@ -109,7 +111,10 @@ const none = queueSize + uint16(classes)
 
 // newQueue returns an empty queue whose interface is away. A packet takes so many records of a line.
 func newQueue(full [2]int) *queue {
-	q := &queue{seed: maphash.MakeSeed(), full: full, free: none, away: true, grant: true}
+	q := &queue{full: full, free: none, away: true, grant: true}
+	for i := range q.keys {
+		q.keys[i] = rand.Uint64()
+	}
 	for i := range uint16(classes) {
 		q.lines.clear(queueSize + i)
 		q.worth.clear(queueSize + i)
@@ -125,18 +130,7 @@ func (q *queue) put(r *wire.Record, line int) (wake bool) {
 	bucket := q.bucket(r)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	last, before := q.find(bucket, r)
-	switch coalesce(q.said(before), q.said(last), saidBy(r.Flags)) {
-	case dropped:
-		q.lost.Merged++
-		return false
-	case replaced:
-		q.lost.Merged++
-		q.replace(last, r)
-		return false
-	case retracted:
-		q.lost.Merged += 2
-		q.remove(last)
+	if q.heads[bucket] != none && q.merge(r, bucket) {
 		return false
 	}
 	if q.len() == queueSize {
@@ -154,12 +148,36 @@ func (q *queue) put(r *wire.Record, line int) (wake bool) {
 	return wake
 }
 
-// bucket returns where the index has the records of r's peer. Whoever chooses info hashes and ports cannot choose that.
+// bucket returns where the index has the records of r's peer: a sum of products, each of two pieces that keys were
+// mixed into, so that whoever chooses info hashes and ports cannot choose it.
 func (q *queue) bucket(r *wire.Record) uint16 {
-	var key [len(r.InfoHash) + len(r.Peer)]byte
-	copy(key[:], r.InfoHash[:])
-	copy(key[len(r.InfoHash):], r.Peer[:])
-	return uint16(maphash.Bytes(q.seed, key[:]) % queueSize)
+	h, p := &r.InfoHash, &r.Peer
+	a, b := bits.Mul64(binary.LittleEndian.Uint64(h[0:])^q.keys[0], binary.LittleEndian.Uint64(h[8:])^q.keys[1])
+	c, d := bits.Mul64(binary.LittleEndian.Uint64(h[12:])^q.keys[2], binary.LittleEndian.Uint64(p[0:])^q.keys[3])
+	e, f := bits.Mul64(binary.LittleEndian.Uint64(p[8:])^q.keys[4], binary.LittleEndian.Uint64(p[10:])^q.keys[5])
+	sum := a ^ b ^ c ^ d ^ e ^ f
+	return uint16((sum ^ sum>>32) % queueSize)
+}
+
+// merge coalesces r with what waits of its peer, and reports whether it need not be added.
+func (q *queue) merge(r *wire.Record, bucket uint16) bool {
+	last, before := q.find(bucket, r)
+	if last == none {
+		return false
+	}
+	switch coalesce(q.said(before), q.said(last), saidBy(r.Flags)) {
+	case appended:
+		return false
+	case dropped:
+		q.lost.Merged++
+	case replaced:
+		q.lost.Merged++
+		q.replace(last, r)
+	case retracted:
+		q.lost.Merged += 2
+		q.remove(last)
+	}
+	return true
 }
 
 // find returns the last record of r's peer that waits and the one before it.
@@ -194,7 +212,8 @@ func (q *queue) add(r *wire.Record, bucket uint16, line int) {
 		i = uint16(q.used)
 		q.used++
 	}
-	q.slots[i] = slot{number: q.in, at: q.clock, record: *r, line: uint8(line), bucket: bucket, chain: q.heads[bucket]}
+	s := &q.slots[i]
+	s.number, s.at, s.record, s.line, s.bucket, s.chain = q.in, q.clock, *r, uint8(line), bucket, q.heads[bucket]
 	q.heads[bucket] = i
 	q.lines.append(lineHead(line), i)
 	q.worth.append(classHead(classOf(r.Flags)), i)
