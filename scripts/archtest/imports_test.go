@@ -28,6 +28,8 @@ var rules = []rule{
 	{below: "starling/livesync/livesynctest/simulate", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
 	{below: "starling/livesync", needs: []string{"starling/wire"}},
 	{below: "starling/cmd", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
+	// Measures with the program's own generator, which wants one process to hold the peers of several runs.
+	{below: "starling/scripts/trackers-bench", needs: []string{"starling/wire", "starling/tracker/client", "starling/tracker/load"}},
 	{below: "starling/scripts", stdOnly: true},
 	{below: "starling/netns-tests"},
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +39,7 @@ func (c contender) start(ctx context.Context) (pid int, stop func(), err error) 
 		return 0, nil, fmt.Errorf("somebody serves %s already", where)
 	}
 	var out strings.Builder
-	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(trackerCore)}, c.command...)...)
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", "0"}, c.command...)...)
 	cmd.Stderr = &out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second

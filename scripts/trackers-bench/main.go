@@ -1,6 +1,6 @@
 // Trackers-bench measures this build beside other trackers, in turn within each round, so that the moods of the machine fall on all of them alike.
 //
-// Each tracker is started on one core and loaded from another, on loopback, with the world of FIELD's public
+// Each tracker is started on core 0 and loaded from the core that scripts/bench pins this program to, on loopback, with the world of FIELD's public
 // workload in small: torrents with zipf popularity, three of four peers seeders. The peers are filled in
 // first; then come the measures, one after the other, on the same process:
 //
@@ -24,9 +24,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // options say how to measure.
@@ -53,7 +52,7 @@ func main() {
 	flag.Float64Var(&o.paced, "paced", 20_000, "requests a second of the paced measure")
 	flag.Parse()
 	o.log = os.Stderr
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, &o); err != nil {
 		fmt.Fprintln(os.Stderr, "trackers-bench:", err)
@@ -62,9 +61,7 @@ func main() {
 }
 
 func run(ctx context.Context, o *options) error {
-	if err := pin(); err != nil {
-		return err
-	}
+	runtime.GOMAXPROCS(2) // on one core, but a sender that sleeps on its thread must not keep the others from running
 	all := contenders(o.starling, os.Getenv)
 	results := make([]results, len(all))
 	for round := range o.rounds {
@@ -76,35 +73,5 @@ func run(ctx context.Context, o *options) error {
 		}
 	}
 	printTable(os.Stdout, o, all, results)
-	return nil
-}
-
-// The cores of tracker and generator. The generator keeps to its own, so that it never takes the tracker's.
-const (
-	trackerCore   = 0
-	generatorCore = 1
-)
-
-// pin keeps this process on the generator's core.
-func pin() error {
-	if runtime.NumCPU() < 2 {
-		return fmt.Errorf("tracker and load need a core each, and there is %d", runtime.NumCPU())
-	}
-	var set unix.CPUSet
-	set.Set(generatorCore)
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, t := range tasks {
-		var tid int
-		if _, err := fmt.Sscan(t.Name(), &tid); err != nil {
-			return err
-		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil {
-			return fmt.Errorf("to keep to core %d: %w", generatorCore, err)
-		}
-	}
-	runtime.GOMAXPROCS(2) // a sender that sleeps on its thread must not keep the others from running
 	return nil
 }
