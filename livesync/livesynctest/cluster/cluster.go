@@ -174,10 +174,10 @@ func (c *cluster) deliver(m *member, source netip.AddrPort, pkt []byte, delay ti
 	c.at(c.now+delay, func() { m.arrive(datagram{source, b}) })
 }
 
-// fate says how often a packet arrives, and how late each time.
+// fate says how often a packet arrives, and how late each time. Without noise packets do not overtake each other.
 func (c *cluster) fate(from, to int) (copies int, delay func() time.Duration) {
 	copies = 1
-	longest := time.Millisecond
+	longest := time.Duration(0)
 	kept := c.active[:0]
 	for _, e := range c.active {
 		if c.now >= e.end() {
@@ -197,7 +197,13 @@ func (c *cluster) fate(from, to int) (copies int, delay func() time.Duration) {
 	if copies == 0 {
 		c.stats.Lost++
 	}
-	return copies, func() time.Duration { return time.Duration(c.rng.Int64N(int64(longest))) }
+	return copies, func() time.Duration {
+		d := time.Duration(100+50*from+11*to) * time.Microsecond
+		if longest > 0 {
+			d += time.Duration(c.rng.Int64N(int64(longest)))
+		}
+		return d
+	}
 }
 
 // hash adds something to what must be the same in every run.

@@ -19,7 +19,7 @@ const (
 	Noisy    Forgery = iota // random bytes of random lengths
 	Cropped                 // recorded packets, cut short
 	OwnIDs                  // packets without records under the nodes' ids
-	Foreign                 // recorded packets from an address that is not listened to
+	Foreign                 // the same as planted, from an address that is not listened to
 	Replayed                // recorded packets as they were
 	Planted                 // well-formed records of clients that never were
 	Changed                 // recorded packets with some bits changed
@@ -114,7 +114,7 @@ func (c *cluster) forged(f Forgery, rng *rand.Rand, b []byte) []byte {
 			return wire.AppendBeacon(nil, id, rng.Uint64())
 		}
 		return wire.AppendInquire(nil, id, wire.NodeID(binaryID(rng)))
-	case Planted:
+	case Planted, Foreign:
 		b = wire.AppendLive4(nil, binaryID(rng))
 		for range 1 + rng.IntN(wire.MaxRecords4) {
 			r := wire.Record{InfoHash: hashOf(rng.IntN(torrents)), Flags: wire.Flags(rng.Uint32())}

@@ -21,6 +21,8 @@ const (
 	ticks = 4
 	// torrents is how many there are.
 	torrents = 5
+	// manyClients at once are more than a queue holds.
+	manyClients = 5000
 	// late is the longest that noise holds up a packet.
 	late = 2 * time.Second
 )
@@ -118,7 +120,7 @@ func (g *generator) fill(e *Event) {
 		e.For = 0
 		e.Clients = 1 + g.rng.IntN(500)
 		if g.chance(0.05) {
-			e.Clients = 10_000
+			e.Clients = manyClients * 2
 		}
 		e.Client = len(g.Clients)
 		for range e.Clients {

@@ -61,6 +61,7 @@ func (m *member) seed(what uint64) *[32]byte {
 func (m *member) start() {
 	m.lives++
 	m.up, m.plugged = true, true
+	m.model.started(m)
 	rng := rand.New(rand.NewChaCha8(*m.seed(1)))
 	if m.id == (wire.NodeID{}) {
 		binary.BigEndian.PutUint32(m.id[:], rng.Uint32()|1)
@@ -126,8 +127,8 @@ func (m *member) announce(c Client, e *Event) {
 		a.Event = wire.EventCompleted
 	}
 	m.log("%s of %x announces: %s", c.Peer, c.Hash[:2], e.role())
-	m.model.announced(m, c)
 	m.store.Announce(m.time(), &a, &m.answer)
+	m.model.announced(m, c, e)
 	m.poke()
 }
 

@@ -18,6 +18,7 @@ type model struct {
 	spans  []span // when faults were going on
 
 	replays bool // somebody sent again, in plain mode, what was sent before
+	once    bool // nothing arrives twice or out of order in this schedule
 }
 
 // fate is all that was told of one client.
@@ -25,6 +26,7 @@ type fate struct {
 	Client
 	announced time.Duration // last
 	tales     []tale
+	heard     [8]state // what each node told or applied last; 0: not known
 }
 
 // tale is one record that a node told.
@@ -50,12 +52,13 @@ type span struct{ from, to time.Duration }
 const slack = time.Second
 
 func newModel(s *Schedule) *model {
-	m := &model{s: s, fates: map[Client]*fate{}, counts: map[wire.Record]*told{}}
+	m := &model{s: s, fates: map[Client]*fate{}, counts: map[wire.Record]*told{}, once: true}
 	for _, e := range s.Events {
-		if e.Kind != Announce {
+		if e.Kind != Announce && e.Kind != Flood || e.Clients > manyClients {
 			m.spans = append(m.spans, span{e.At - slack, e.end() + late + slack})
 		}
 		m.replays = m.replays || e.Kind == Forge && !s.Keyed
+		m.once = m.once && (s.Keyed || e.Kind != Noise && (e.Kind != Forge || e.Forgery != Replayed))
 	}
 	return m
 }
@@ -80,14 +83,36 @@ func (m *model) fate(c Client) *fate {
 	return f
 }
 
-// announced is told that a client announced and was answered.
-func (m *model) announced(by *member, c Client) { m.fate(c).announced = by.now }
+// announced is told that a client announced and was answered, and checks that the node told of it what the others must know:
+// each stop, and a role that is not what it heard of the client last.
+func (m *model) announced(by *member, c Client, e *Event) {
+	f := m.fate(c)
+	f.announced = by.now
+	if len(f.tales) == 0 {
+		if !e.Stopped {
+			by.fault("does not tell of %s, who is new", c.Peer)
+		}
+		return
+	}
+	t := f.tales[len(f.tales)-1]
+	if heard := f.heard[by.number]; heard != 0 && heard != e.state() || e.Stopped && (t.at != by.now || t.node != by.number) {
+		by.fault("does not tell that %s of %x is %s now: %s", c.Peer, c.Hash[:8], e.state(), f)
+	}
+}
+
+// started is told that a node begins with what nobody knows.
+func (m *model) started(by *member) {
+	for _, f := range m.order {
+		f.heard[by.number] = 0
+	}
+}
 
 // told is told what a node's store had to tell the others.
 func (m *model) told(by *member, r wire.Record) {
 	r.Flags = outcome(r.Flags)
 	f := m.fate(Client{r.InfoHash, r.Peer})
 	f.tales = append(f.tales, tale{at: by.now, node: by.number, life: by.lives, flags: r.Flags, applied: 1 << by.number})
+	f.heard[by.number] = stateOf(r.Flags)
 	n := m.counts[r]
 	if n == nil {
 		n = new(told)
@@ -95,6 +120,20 @@ func (m *model) told(by *member, r wire.Record) {
 	}
 	n.times++
 	n.nodes |= 1 << by.number
+	if !m.s.Keyed {
+		m.follow(by, f, len(f.tales)-1)
+	}
+}
+
+// follow checks soon that in peace everybody applied a tale, unless its node has told something else by then.
+func (m *model) follow(by *member, f *fate, i int) {
+	at := by.now
+	by.at(at+m.s.Flush+slack/2, func() {
+		if m.disturbed(at) || m.disturbed(by.now) || i < len(f.tales)-1 || f.tales[i].applied == 1<<m.s.Nodes-1 {
+			return
+		}
+		by.fault("told of %s and not everybody heard it: %s", f.Peer, f)
+	})
 }
 
 // applied is told that a node applied a record, and checks that somebody told it.
@@ -105,11 +144,14 @@ func (m *model) applied(by *member, r wire.Record) {
 	case n == nil:
 		by.fault("applies %s of %x: %s, which nobody told", r.Peer, r.InfoHash[:8], r.Flags)
 		return
-	case m.s.Keyed && n.applied[by.number] == n.times:
+	case m.once && by.lives == 1 && n.nodes == 1<<by.number:
+		by.fault("applies %s of %x: %s, which only it has told", r.Peer, r.InfoHash[:8], r.Flags)
+	case m.once && n.applied[by.number] == n.times:
 		by.fault("applies %s of %x: %s once more than it was told", r.Peer, r.InfoHash[:8], r.Flags)
 	}
 	n.applied[by.number]++
 	f := m.fates[Client{r.InfoHash, r.Peer}]
+	f.heard[by.number] = stateOf(r.Flags)
 	for i := len(f.tales) - 1; i >= 0; i-- {
 		if t := &f.tales[i]; t.flags == r.Flags && t.applied>>by.number&1 == 0 {
 			t.applied |= 1 << by.number
@@ -183,6 +225,18 @@ func (s state) String() string {
 	return strings.Join(names, " or ")
 }
 
+// state returns what an announce says of its client.
+func (e *Event) state() state {
+	switch {
+	case e.Stopped:
+		return absent
+	case e.Seeder:
+		return seeder
+	}
+	return leecher
+}
+
+// stateOf returns what a record says of its client.
 func stateOf(f wire.Flags) state {
 	switch {
 	case f&wire.Stopped != 0:
