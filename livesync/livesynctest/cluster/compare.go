@@ -15,7 +15,13 @@ func (c *cluster) compare() {
 			m.fault("is not back at the end")
 			continue
 		}
-		held := m.swarms()
+		walked, held := m.holds(), m.swarms()
+		for c, role := range walked {
+			if held[c] != role {
+				m.fault("walks over clients as what it does not answer with")
+				break
+			}
+		}
 		for _, f := range c.model.order {
 			c.compareClient(m, f, held)
 			delete(held, f.Client)
@@ -126,6 +132,25 @@ func (m *member) swarms() map[Client]state {
 			for b := a.Peers6; len(b) > 0; b = b[wire.Compact6:] {
 				held[Client{h, wire.PeerFrom6(b)}] = role
 			}
+		}
+	}
+	return held
+}
+
+// holds returns the same without changing anything, but for clients that are to be forgotten at the next look.
+func (m *member) holds() map[Client]state {
+	held := map[Client]state{}
+	var x wire.Excerpt
+	var at tracker.Cursor
+	for more := true; more; {
+		x.Reset()
+		more = m.store.Walk(m.time(), &at, &x)
+		members := x.Members
+		for _, s := range x.Swarms {
+			for _, p := range members[:s.Members] {
+				held[Client{s.InfoHash, p.Peer}] = stateOf(p.Flags)
+			}
+			members = members[s.Members:]
 		}
 	}
 	return held

@@ -165,14 +165,14 @@ const spins = 5000
 
 // poke lets the node send if it wants to, as its sender would be woken.
 func (m *member) poke() {
-	if m.works() && m.plugged && m.node.Woken() {
+	if m.works() && m.node.Woken() {
 		m.pump()
 	}
 }
 
 // pump sends what the node has to send and has it woken when it has more.
 func (m *member) pump() {
-	if !m.works() || !m.plugged {
+	if !m.works() {
 		return
 	}
 	n := 0

@@ -112,6 +112,7 @@ func (m *member) unplug(e *Event) {
 	m.plugged = false
 	m.inbox = nil
 	m.node.Lost(errUnplugged)
+	m.pump()
 	life := m.lives
 	m.at(e.end(), func() {
 		if m.up && life == m.lives {

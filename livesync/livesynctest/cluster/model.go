@@ -179,21 +179,61 @@ func (m *model) sent(by *member, pkt []byte) {
 	}
 }
 
-// lost is told that a node is about to be no more: what it told and not everybody has may be lost.
+// lost is told that a node is about to be no more. What only it knew may be lost: of the records that it told what not every
+// other node has a little later, of other nodes' what no other node has by now.
 func (m *model) lost(by *member) {
-	var up uint64
-	for _, o := range by.members {
-		if o.up {
-			up |= 1 << o.number
+	views := make([]map[Client]state, m.s.Nodes)
+	for i, o := range by.members {
+		if o.up && o != by {
+			views[i] = o.holds()
 		}
 	}
 	for _, f := range m.order {
-		for i := range f.tales {
-			if t := &f.tales[i]; t.node == by.number && t.life == by.lives && t.applied&up != up {
-				t.fragile = true
+		for i := len(f.tales) - 1; i >= 0; i-- {
+			t := &f.tales[i]
+			if t.fragile {
+				continue
 			}
+			if own := t.node == by.number && t.life == by.lives; own && !f.everywhere(t, views) || !own && f.nowhere(t, views) {
+				m.perhaps(by, f, i)
+			}
+			break
 		}
 	}
+}
+
+// perhaps marks a tale as one that may be lost unless, as soon as what is under way has arrived, all have it.
+func (m *model) perhaps(by *member, f *fate, i int) {
+	var up uint64
+	for _, o := range by.members {
+		if o.up && o != by {
+			up |= 1 << o.number
+		}
+	}
+	f.tales[i].fragile = true
+	by.at(by.now+2*slack, func() {
+		f.tales[i].fragile = f.tales[i].applied&up != up
+	})
+}
+
+// everywhere reports whether all nodes that are up have applied a tale, or hold what it says.
+func (f *fate) everywhere(t *tale, views []map[Client]state) bool {
+	for i, held := range views {
+		if held != nil && t.applied>>i&1 == 0 && held[f.Client] != stateOf(t.flags) {
+			return false
+		}
+	}
+	return true
+}
+
+// nowhere reports whether none has.
+func (f *fate) nowhere(t *tale, views []map[Client]state) bool {
+	for i, held := range views {
+		if held != nil && (i == t.node || t.applied>>i&1 != 0 || held[f.Client] == stateOf(t.flags)) {
+			return false
+		}
+	}
+	return true
 }
 
 // outcome returns of a record's flags what the others see.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,12 +142,21 @@ func many(o *options, stdout, stderr io.Writer) int {
 				t.stats.Delivered, t.stats.Lost, t.stats.Overflowed, t.stats.Applied, t.stats.Repaired, t.stats.Refused, t.stats.CaughtUp)
 		}
 	}
+	for _, t := range []*tally{plain, keyed} {
+		if len(t.failed) > said {
+			slices.Sort(t.failed)
+			fmt.Fprintf(stdout, "failed %s: %d\n", t.mode, t.failed[:min(len(t.failed), 1000)])
+		}
+	}
 	fmt.Fprintf(stdout, "%d seeds in %s\n", o.seeds, time.Since(start).Round(100*time.Millisecond))
 	if len(plain.failed)+len(keyed.failed) > 0 {
 		return 1
 	}
 	return 0
 }
+
+// said is of how many failed seeds of a mode everything is said.
+const said = 20
 
 // add adds a run, and says how to see it again when it went wrong.
 func (t *tally) add(seed uint64, r *cluster.Result, stdout io.Writer) {
@@ -156,5 +166,8 @@ func (t *tally) add(seed uint64, r *cluster.Result, stdout io.Writer) {
 		return
 	}
 	t.failed = append(t.failed, seed)
+	if len(t.failed) > said {
+		return
+	}
 	fmt.Fprintf(stdout, "scripts/simulate -seed %d -mode %s\n\t%s\n", seed, t.mode, strings.Join(r.Faults[:min(3, len(r.Faults))], "\n\t"))
 }
