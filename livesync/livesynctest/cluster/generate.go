@@ -45,6 +45,10 @@ func New(seed uint64, keyed bool) *Schedule {
 		rng:      rand.New(rand.NewPCG(seed, mode)),
 	}
 	g.Nodes = 2 + g.rng.IntN(4)
+	g.Fixed = g.chance(0.2)
+	if keyed && g.chance(0.2) {
+		g.Rotation = 1 + g.rng.IntN(3)
+	}
 	g.Flush = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}[g.rng.IntN(3)]
 	g.window = g.between(2*time.Minute, 8*time.Minute)
 	if keyed && g.rng.IntN(4) != 0 {

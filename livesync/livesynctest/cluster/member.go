@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/livesync/seal"
 	"starling/tracker"
 	"starling/wire"
 )
@@ -32,6 +33,7 @@ type member struct {
 	inbox   []datagram
 	reading bool // the next packet of the inbox is being waited for
 	id      wire.NodeID
+	epoch   uint64 // of the node's start; kept on disk
 	answer  tracker.Answer
 }
 
@@ -66,6 +68,7 @@ func (m *member) start() {
 	if m.id == (wire.NodeID{}) {
 		binary.BigEndian.PutUint32(m.id[:], rng.Uint32()|1)
 	}
+	m.epoch = max(uint64(m.time().UnixNano()), m.epoch+1)
 	m.store = tracker.New(tracker.Config{
 		PeerTimeout: m.Timeout, Renew: m.Renew, MaxNumWant: 1 << 20, OnChange: m.changed, Shards: 2, Seed: m.seed(2),
 	}, m.time())
@@ -77,7 +80,7 @@ func (m *member) start() {
 // config joins the node to the store, as the program does.
 func (m *member) config() livesync.Config {
 	store := m.store
-	return livesync.Config{
+	cfg := livesync.Config{
 		ID:               m.id,
 		Group:            group,
 		Interface:        "eth0",
@@ -95,7 +98,24 @@ func (m *member) config() livesync.Config {
 		Log:              zerolog.Nop(),
 		Seed:             m.seed(4),
 	}
+	if m.Keyed {
+		files := rotation[m.Rotation]
+		cfg.Keys, cfg.Epoch = files[m.rng.IntN(len(files))], m.epoch
+	}
+	return cfg
 }
+
+// rotation lists the key files that nodes may have at the same time, for each step of a rotation from one key to the next.
+var (
+	oldKey, newKey = seal.Key{1, 2, 3}, seal.Key{4, 5, 6}
+
+	rotation = [...][]seal.Keys{
+		{{oldKey}},
+		{{oldKey}, {oldKey, newKey}},
+		{{oldKey, newKey}, {newKey, oldKey}},
+		{{newKey, oldKey}, {newKey}},
+	}
+)
 
 // join has the node join the group, from another port each time.
 func (m *member) join() {

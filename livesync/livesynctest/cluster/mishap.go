@@ -81,7 +81,10 @@ func (m *member) fall(e *Event) {
 	m.up, m.slow, m.inbox = false, nil, nil
 	m.wakes++
 	if !e.State {
-		m.id = wire.NodeID{}
+		m.epoch = 0
+		if !m.Fixed {
+			m.id = wire.NodeID{}
+		}
 	}
 	m.at(e.end(), func() {
 		m.clock += e.Step

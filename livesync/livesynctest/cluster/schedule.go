@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,17 +12,19 @@ import (
 
 // Schedule is all that happens to a cluster. Any part of its events is a schedule as well, which is how a failing one is made smaller.
 type Schedule struct {
-	Seed    uint64
-	Keyed   bool
-	Nodes   int
-	Dialect livesync.Dialect
-	Flush   time.Duration
-	Timeout time.Duration // of peers
-	Renew   time.Duration
-	Clients []Client
-	Events  []Event       // in the order of their times
-	Last    time.Duration // when the last fault is over, whatever events were taken out
-	End     time.Duration // when the nodes are compared
+	Seed     uint64
+	Keyed    bool
+	Nodes    int
+	Fixed    bool // ids are given to the nodes; else each draws one, and keeps it on disk
+	Rotation int  // keyed mode: how far a new cluster key has come, 0 for not at all; see rotation
+	Dialect  livesync.Dialect
+	Flush    time.Duration
+	Timeout  time.Duration // of peers
+	Renew    time.Duration
+	Clients  []Client
+	Events   []Event       // in the order of their times
+	Last     time.Duration // when the last fault is over, whatever events were taken out
+	End      time.Duration // when the nodes are compared
 }
 
 // Client is a peer of one torrent.
@@ -70,6 +73,22 @@ type Event struct {
 	Step         time.Duration // Crash, Leave: by how much the clock is set meanwhile
 	Buffer       int           // Pause, Slow: how many packets wait
 	Forgery      Forgery
+}
+
+// ParseKind reads the name of a kind.
+func ParseKind(name string) (Kind, error) {
+	i := slices.Index(kindNames[:], name)
+	if i < 0 {
+		return 0, fmt.Errorf("%q is none of %s", name, strings.Join(kindNames[:], ", "))
+	}
+	return Kind(i), nil
+}
+
+// Without returns the schedule without the events of some kinds.
+func (s *Schedule) Without(kinds []Kind) *Schedule {
+	less := *s
+	less.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e Event) bool { return slices.Contains(kinds, e.Kind) })
+	return &less
 }
 
 // end returns when the event is over.
@@ -136,6 +155,9 @@ func (s *Schedule) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, %s: %d nodes, dialect %s, flush %s, peers forgotten after %s, told again after %s\n",
 		s.Seed, s.mode(), s.Nodes, s.Dialect, s.Flush, s.Timeout, s.Renew)
+	if s.Rotation > 0 {
+		fmt.Fprintf(&b, "the cluster key is being rotated, step %d\n", s.Rotation)
+	}
 	for _, e := range s.Events {
 		b.WriteString(e.String())
 		if e.Kind == Announce {

@@ -27,6 +27,24 @@ type options struct {
 	trace   bool
 	whole   bool
 	workers int
+	without []cluster.Kind
+}
+
+// schedule returns the schedule of a seed.
+func (o *options) schedule(seed uint64, keyed bool) *cluster.Schedule {
+	return cluster.New(seed, keyed).Without(o.without)
+}
+
+// parseWithout reads the kinds of events that are left out.
+func (o *options) parseWithout(list string) error {
+	for name := range strings.SplitSeq(list, ",") {
+		kind, err := cluster.ParseKind(name)
+		if err != nil {
+			return err
+		}
+		o.without = append(o.without, kind)
+	}
+	return nil
 }
 
 const usage = `simulate plays clusters on a simulated network, each from a seed, and compares every node with a model.
@@ -48,6 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.mode, "mode", "both", "plain, keyed or both")
 	f.BoolVar(&o.trace, "trace", false, "with -seed: print all that happens")
 	f.BoolVar(&o.whole, "whole", false, "with -seed: do not make the schedule smaller")
+	f.Func("without", "leave out all events of these `kinds`: noise,crash", o.parseWithout)
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many seeds are played at once")
 	f.Usage = func() { fmt.Fprint(stderr, usage); f.PrintDefaults() }
 	if err := f.Parse(args); err != nil {
@@ -65,7 +84,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // one plays one seed and says all about it.
 func one(o *options, stdout io.Writer) int {
-	s := cluster.New(uint64(o.seed), o.mode == "keyed")
+	s := o.schedule(uint64(o.seed), o.mode == "keyed")
 	r := s.Run(nil)
 	if len(r.Faults) > 0 && !o.whole {
 		s = s.Minimize()
@@ -110,7 +129,7 @@ func many(o *options, stdout, stderr io.Writer) int {
 	for range o.workers {
 		wg.Go(func() {
 			for j := range jobs {
-				s := cluster.New(j.seed, j.mode == keyed)
+				s := o.schedule(j.seed, j.mode == keyed)
 				r := s.Run(nil)
 				done.Add(1)
 				mu.Lock()
