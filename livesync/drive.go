@@ -58,6 +58,7 @@ func (n *Node) End(now time.Time) {
 	defer n.mu.Unlock()
 	n.ending = true
 	n.outbox.batch.leave()
+	n.outbox.backlog, n.outbox.lanes[LiveLane].at = 0, time.Time{}
 }
 
 // StatusAt returns what [Node.Status] would at that time.

@@ -16,7 +16,7 @@ import (
 const (
 	// watchInterval is how often the interface is looked at, and how long a failed join waits.
 	watchInterval = time.Second
-	// burst is how many packets leave before the sender looks at anything else.
+	// burst is how many packets leave at once, before the sender looks at anything else.
 	burst = 32
 	// wantedBuffer is the receive buffer, in bytes, that outlasts a burst of the whole cluster: 3640 full packets.
 	wantedBuffer = 8 << 20
@@ -29,9 +29,10 @@ type Node struct {
 	queue *queue        // that of outbox.batch
 	wake  chan struct{} // something was put or heard that the sender waits for
 
-	started bool                          // the timers run; with ending touched by Run's goroutines one after the other only
-	ending  bool                          // only what was offered is still sent
-	heard   [wire.MaxRecords4]wire.Record // what the receiver has in hand
+	started bool          // the timers run; with ending touched by Run's goroutines one after the other only
+	ending  bool          // only what was offered is still sent
+	heard   []wire.Record // what the receiver has in hand, not yet applied
+	pkts    [][]byte      // the packets of a burst
 
 	mu        sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
 	rng       *rand.Rand
@@ -70,6 +71,8 @@ func New(cfg Config) *Node {
 		trouble: "not started",
 		outbox:  newOutbox(&cfg),
 		keyed:   newKeyed(&cfg),
+		heard:   make([]wire.Record, 0, heardMost),
+		pkts:    make([][]byte, 0, burst),
 	}
 	n.queue = n.outbox.batch.q
 	if n.keyed != nil {
@@ -134,11 +137,12 @@ func (n *Node) join(ctx context.Context) error {
 // session lasts as long as one membership. It returns nil when ctx has ended, else why the membership has.
 func (n *Node) session(ctx context.Context, conn Conn) error {
 	ended := make(chan error, 1)
+	several := batched(conn)
 	go func() {
 		defer close(ended)
-		ended <- n.hear(conn)
+		ended <- n.hear(several)
 	}()
-	err := n.speak(ctx, conn, ended)
+	err := n.speak(ctx, several, ended)
 	conn.Close()
 	for range ended { // until the receiver has returned
 	}

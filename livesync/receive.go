@@ -7,22 +7,39 @@ import (
 	"starling/wire"
 )
 
-// hear receives until the membership is over, and returns why it is.
-func (n *Node) hear(conn Conn) error {
-	b := make([]byte, wire.MaxPacket+1) // a longer datagram is cut to a length that is too long
+// heardMost is how many records are applied at once at most.
+const heardMost = 2048
+
+// hear receives until the membership is over, and returns why it is. What is there at a time is taken in together.
+func (n *Node) hear(conn batchConn) error {
 	for {
-		k, from, to, err := conn.Read(b)
+		ds, overflowed, err := conn.ReadBatch()
 		if err != nil {
 			return err
 		}
-		n.Receive(time.Now(), from, to, b[:k])
+		now := time.Now()
+		if overflowed > 0 {
+			n.mu.Lock()
+			n.dropped.Kernel += uint64(overflowed)
+			n.mu.Unlock()
+		}
+		for i := range ds {
+			n.take(now, ds[i].From, ds[i].To, ds[i].B)
+		}
+		n.applyHeard(now)
 	}
 }
 
-// receive takes in one datagram. Whatever is wrong with it is counted and never
+// receive takes in one datagram and applies its records.
+func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
+	n.take(now, from, to, b)
+	n.applyHeard(now)
+}
+
+// take takes in one datagram. Whatever is wrong with it is counted and never
 // answered, the cheapest checks coming first. Records are applied by the caller's
 // goroutine and go no further: there is no way from here to [Node.Offer].
-func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
+func (n *Node) take(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
 	p, sender := n.admit(now, from, to, b)
 	switch {
 	case sender == nil || p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6:
@@ -33,11 +50,14 @@ func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []by
 	}
 }
 
-// apply applies the records of a packet.
+// apply has the records of a packet applied, with those of others that came with it.
 func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 	copies := p.Kind == wire.KindLive6 && sender.double(now)
+	if len(n.heard)+p.Len() > heardMost {
+		n.applyHeard(now)
+	}
 	var four, skipped, invalid uint64
-	rs := n.heard[:0]
+	before := len(n.heard)
 	for i := range p.Len() {
 		r := p.Record(i)
 		is4 := r.Peer.Is4()
@@ -50,20 +70,25 @@ func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 		case copies && is4:
 			skipped++
 		default:
-			rs = append(rs, r)
+			n.heard = append(n.heard, r)
 		}
-	}
-	if len(rs) > 0 {
-		n.cfg.Apply(now, rs)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.received.Records += uint64(len(rs))
+	n.received.Records += uint64(len(n.heard) - before)
 	n.dropped.Address += invalid
 	n.dropped.Double += skipped
 	sender.records += uint64(p.Len())
 	if four > 0 {
 		n.speaks(now, sender, p.Kind == wire.KindLive6)
+	}
+}
+
+// applyHeard applies the records in hand.
+func (n *Node) applyHeard(now time.Time) {
+	if len(n.heard) > 0 {
+		n.cfg.Apply(now, n.heard)
+		n.heard = n.heard[:0]
 	}
 }
 
@@ -84,6 +109,9 @@ func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte
 		return wire.Packet{}, nil
 	}
 	p, err := wire.ParsePacket(b)
+	if p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6 {
+		n.applyHeard(now) // what is told of the store next is told after these records
+	}
 	switch {
 	case err == wire.ErrLong:
 		n.dropped.Long++

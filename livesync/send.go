@@ -29,7 +29,7 @@ func newOutbox(cfg *Config) outbox {
 }
 
 // speak sends until ctx ends, in which case it returns nil, or the membership does, which ended or the interface tells.
-func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
+func (n *Node) speak(ctx context.Context, conn batchConn, ended <-chan error) error {
 	check := time.Now().Add(watchInterval)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -58,32 +58,44 @@ func (n *Node) speak(ctx context.Context, conn Conn, ended <-chan error) error {
 	}
 }
 
-// sendSome sends what is full or due. It returns the time when it was done, whether there may be more, and
-// whether a packet could not be sent, after which it sends no more.
-func (n *Node) sendSome(conn Conn) (now time.Time, more, failed bool) {
-	for range burst {
-		now = time.Now()
-		pkt := n.Next(now)
-		if pkt == nil {
-			return now, false, false
-		}
-		if !n.send(conn, pkt) {
-			return now, true, true
-		}
-		took := time.Since(now)
+// sendSome sends what is full or due, in one burst. It returns the time when that was, whether there may be more, and whether a
+// packet could not be sent.
+func (n *Node) sendSome(conn batchConn) (now time.Time, more, failed bool) {
+	now = time.Now()
+	pkts := n.collect(now)
+	if len(pkts) == 0 {
+		return now, false, false
+	}
+	failed = !n.send(conn, pkts)
+	if !failed {
 		n.mu.Lock()
-		n.outbox.need.sent(now, 1, took)
+		n.outbox.need.sent(now, len(pkts), time.Since(now))
 		n.mu.Unlock()
 	}
-	return now, true, false
+	return now, len(pkts) == burst, failed
+}
+
+// collect returns what is to be sent now, a burst at most. It is valid until the next call.
+func (n *Node) collect(now time.Time) [][]byte {
+	pkts := n.pkts[:0]
+	for len(pkts) < burst {
+		pkt := n.Next(now)
+		if pkt == nil {
+			break
+		}
+		i := len(pkts)
+		pkts = pkts[:i+1]
+		pkts[i] = append(pkts[i][:0], pkt...)
+	}
+	return pkts
 }
 
 // sendLast sends what is left to be said at the end.
-func (n *Node) sendLast(conn Conn) {
+func (n *Node) sendLast(conn batchConn) {
 	now := time.Now()
 	n.End(now)
-	for pkt := n.Next(now); pkt != nil; pkt = n.Next(now) {
-		n.send(conn, pkt)
+	for pkts := n.collect(now); len(pkts) > 0; pkts = n.collect(now) {
+		n.send(conn, pkts)
 	}
 }
 
@@ -104,16 +116,23 @@ func (n *Node) nextLast(now time.Time) []byte {
 	}
 }
 
-// send sends a packet, or counts that it could not be sent.
-func (n *Node) send(conn Conn, pkt []byte) bool {
-	err := conn.Send(pkt)
-	if err != nil {
+// send sends packets, and counts those that could not be sent. It reports whether all were.
+func (n *Node) send(conn batchConn, pkts [][]byte) bool {
+	all := true
+	for len(pkts) > 0 {
+		sent, err := conn.SendBatch(pkts)
+		pkts = pkts[sent:]
+		if err == nil {
+			continue
+		}
+		all = false
 		n.mu.Lock()
 		n.dropped.Send++
 		n.mu.Unlock()
 		n.log.Debug().Err(err).Msg("a packet was not sent")
+		pkts = pkts[1:]
 	}
-	return err == nil
+	return all
 }
 
 // next returns a packet to be sent now, nil when there is none. It is valid until the next call.

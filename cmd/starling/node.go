@@ -232,18 +232,9 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 		Group: cfg.group, Interface: n.iface, Nodes: cfg.nodes,
 		Flush: cfg.flush, Dialect: cfg.dialect, ScrapeSync: cfg.scrapeSync,
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
-		Apply: applyAll(t), Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
+		Apply: t.ApplyAll, Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
 		Budget: n.syncBudget(),
 		Log:    n.log,
-	}
-}
-
-// applyAll is how t takes in what other nodes tell.
-func applyAll(t *tracker.Tracker) func(time.Time, []wire.Record) {
-	return func(now time.Time, rs []wire.Record) {
-		for _, r := range rs {
-			t.Apply(now, r)
-		}
 	}
 }
 
