@@ -50,13 +50,13 @@ func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, f
 	s.countPartial(r, -partials(old))
 	if moved {
 		s.swarms.remove(&r.peers[table^roleBit], w, &p)
-		s.peers[table^roleBit]--
+		s.left(r, table^roleBit, p.words(w))
 	}
 	switch {
 	case inPlace:
 		*low = p[2]
 	case s.swarms.insert(&r.peers[table], w, &p):
-		s.peers[table]++
+		s.came(r, table, p.words(w))
 	default:
 		s.refused++
 		return false, false, 0
@@ -107,7 +107,7 @@ func (s *shard) stop(r *torrent, client *wire.Peer) *torrent {
 		if !ok {
 			continue
 		}
-		s.peers[table]--
+		s.left(r, table, p.words(width(table)))
 		s.countPartial(r, -partials(meta))
 		if r.downloaded == 0 && r.empty() {
 			s.torrents.remove(r)

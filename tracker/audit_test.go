@@ -42,6 +42,7 @@ func audit(t *testing.T, tr *Tracker) map[wire.InfoHash]map[wire.Peer]member {
 				t.Fatalf("torrent has %d partial seeds and counts %d", n, r.partial)
 			}
 		}
+		auditSketch(t, s)
 		if peers != s.peers {
 			t.Fatalf("shard has peers %v and counts %v", peers, s.peers)
 		}
@@ -51,6 +52,29 @@ func audit(t *testing.T, tr *Tracker) map[wire.InfoHash]map[wire.Peer]member {
 		auditSlab(t, &s.swarms.slab, owned)
 	}
 	return all
+}
+
+// auditSketch reckons the sums anew.
+func auditSketch(t *testing.T, s *shard) {
+	t.Helper()
+	if s.sketch == nil {
+		return
+	}
+	anew := sketch{key: s.sketch.key}
+	for id := uint32(1); id <= s.torrents.made; id++ {
+		r := s.torrents.record(id)
+		for table := range r.peers {
+			w := width(table)
+			for _, b := range s.swarms.blocks(r.peers[table : table+1]) {
+				for block := s.swarms.block(b, w); len(block) > 0; block = block[w:] {
+					anew.add(&r.hash, table, block[:w], 1)
+				}
+			}
+		}
+	}
+	if anew.sums != s.sketch.sums {
+		t.Fatal("the sketch is not that of the peers")
+	}
 }
 
 // auditTable checks chains and free list and returns the live records.

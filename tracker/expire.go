@@ -114,6 +114,7 @@ func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
 		switch {
 		case s.silent(*low):
 			s.countPartial(r, -partials(*low))
+			s.left(r, table, block[i:i+w])
 			n -= w
 			copy(block[i:i+w], block[n:n+w])
 			continue
@@ -127,7 +128,6 @@ func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
 	}
 	gone = (len(block) - n) / w
 	s.swarms.cut(t, w, n/w)
-	s.peers[table] -= uint64(gone)
 	s.expired += uint64(gone)
 	return gone
 }

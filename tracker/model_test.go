@@ -32,7 +32,7 @@ type modelPeer struct {
 }
 
 // modelConfig makes ticks of one second.
-var modelConfig = Config{PeerTimeout: 60 * time.Second, Renew: 8 * time.Second, NumWant: 5, MaxNumWant: 60}
+var modelConfig = Config{PeerTimeout: 60 * time.Second, Renew: 8 * time.Second, NumWant: 5, MaxNumWant: 60, SketchKey: &[32]byte{3}}
 
 func (m *model) announce(a *Announce) {
 	if a.Event == wire.EventStopped {

@@ -132,7 +132,7 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 		return mark
 	}
 	s.swarms.remove(&tor.peers[table^roleBit], w, &p)
-	s.peers[table^roleBit]--
+	s.left(tor, table^roleBit, p.words(w))
 	return s.restoreNew(tor, table, &p) && mark
 }
 
@@ -142,7 +142,7 @@ func (s *shard) restoreNew(tor *torrent, table int, p *peer) bool {
 		s.refused++
 		return false
 	}
-	s.peers[table]++
+	s.came(tor, table, p.words(width(table)))
 	s.countPartial(tor, partials(p[2]))
 	return true
 }

@@ -23,7 +23,9 @@ func copyTo(from, to *Tracker, walked, restored time.Time, c Cursor) *Restorer {
 
 // seededTracker returns a tracker with a secret of its own. Of two with the same, one would get peers in the order of its own hashes, which
 // fill one block after the other.
-func seededTracker(n byte) *Tracker { return New(Config{Shards: 2, Seed: &[32]byte{n}}, epoch) }
+func seededTracker(n byte) *Tracker {
+	return New(Config{Shards: 2, Seed: &[32]byte{n}, SketchKey: &[32]byte{3}}, epoch)
+}
 
 // someTracker returns a tracker with the model's ticks after a random life of so many operations, and its time.
 func someTracker(t *testing.T, rng *rand.Rand, ops int) (*pair, time.Time) {
@@ -50,7 +52,7 @@ func TestRestore(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		p, now := someTracker(t, rng, 3000)
 		late := time.Duration(rng.IntN(3)) * 20 * time.Second
-		to := New(Config{PeerTimeout: 60 * time.Second, Renew: 8 * time.Second, Shards: 1 + rng.IntN(3), Seed: &[32]byte{9}}, now.Add(late))
+		to := New(Config{PeerTimeout: 60 * time.Second, Renew: 8 * time.Second, Shards: 1 + rng.IntN(3), Seed: &[32]byte{9}, SketchKey: &[32]byte{3}}, now.Add(late))
 		copyTo(p.store, to, now, now.Add(late), Cursor{Booked: true})
 		for wait := time.Duration(0); wait < 4*time.Minute; wait += time.Duration(1+rng.IntN(9)) * time.Second {
 			at := now.Add(late + wait)

@@ -21,7 +21,8 @@ type shard struct {
 	torrents torrents
 	swarms   swarms
 	sweep    sweep
-	booked   bool // there may be peers that Resend has to look at
+	booked   bool    // there may be peers that Resend has to look at
+	sketch   *sketch // nil: none is kept
 
 	// What [Stats] sums up.
 	peers     [tables]uint64
