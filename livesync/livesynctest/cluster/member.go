@@ -35,6 +35,9 @@ type member struct {
 	id      wire.NodeID
 	epoch   uint64 // of the node's start; kept on disk
 	answer  tracker.Answer
+
+	snapshot []byte        // on disk; nil: none
+	saved    time.Duration // when it was written
 }
 
 type datagram struct {
@@ -72,6 +75,8 @@ func (m *member) start() {
 	m.store = tracker.New(tracker.Config{
 		PeerTimeout: m.Timeout, Renew: m.Renew, MaxNumWant: 1 << 20, OnChange: m.changed, Shards: 2, Seed: m.seed(2),
 	}, m.time())
+	m.load()
+	m.save()
 	m.node = livesync.New(m.config())
 	m.join()
 	m.log("started as %s", m.id)

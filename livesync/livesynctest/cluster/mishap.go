@@ -57,7 +57,7 @@ func (m *member) crash(e *Event) {
 	if !m.up {
 		return
 	}
-	m.model.lost(m)
+	m.model.lost(m, e)
 	m.fall(e)
 }
 
@@ -72,7 +72,10 @@ func (m *member) leave(e *Event) {
 			m.sends(pkt)
 		}
 	}
-	m.model.lost(m)
+	if e.State {
+		m.write()
+	}
+	m.model.lost(m, e)
 	m.fall(e)
 }
 
@@ -81,7 +84,7 @@ func (m *member) fall(e *Event) {
 	m.up, m.slow, m.inbox = false, nil, nil
 	m.wakes++
 	if !e.State {
-		m.epoch = 0
+		m.epoch, m.snapshot, m.saved = 0, nil, 0
 		if !m.Fixed {
 			m.id = wire.NodeID{}
 		}

@@ -179,9 +179,9 @@ func (m *model) sent(by *member, pkt []byte) {
 	}
 }
 
-// lost is told that a node is about to be no more. What only it knew may be lost: of the records that it told what not every
-// other node has a little later, of other nodes' what no other node has by now.
-func (m *model) lost(by *member) {
+// lost is told that a node is about to be no more. What only it knew, and did not save, may be lost: of the records that it told what
+// not every other node has a little later, of other nodes' what no other node has by now.
+func (m *model) lost(by *member, e *Event) {
 	views := make([]map[Client]state, m.s.Nodes)
 	for i, o := range by.members {
 		if o.up && o != by {
@@ -193,6 +193,9 @@ func (m *model) lost(by *member) {
 			t := &f.tales[i]
 			if t.fragile {
 				continue
+			}
+			if e.State && t.at < by.saved && t.applied>>by.number&1 != 0 {
+				break
 			}
 			if own := t.node == by.number && t.life == by.lives; own && !f.everywhere(t, views) || !own && f.nowhere(t, views) {
 				m.perhaps(by, f, i)
