@@ -78,7 +78,7 @@ func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
 	return s
 }
 
-// Pace begins to pace a server that did not: each connection from its next request on.
+// Pace begins to pace a server that did not, each connection from its next request on; nil: it ends.
 func (s *HTTP) Pace(p *Pacing) { s.paced.Store(p) }
 
 // connectionBound leaves an eighth of the file descriptors this process may

@@ -49,8 +49,8 @@ func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 	for {
 		n, err := conn.Read(x.in[len(x.in):cap(x.in)])
 		x.in = x.in[:len(x.in)+n]
-		if x.pacing == nil {
-			if x.pacing = x.paced.Load(); x.pacing != nil {
+		if p := x.paced.Load(); p != x.pacing { // a limit came or went
+			if x.pacing = p; p != nil {
 				x.meet(conn)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestPaceLater: a server that was not paced is, from the next request of each connection on, also of those that were open.
+// TestPaceLater: a server that was not paced is, from the next request of each connection on, also of those that were open; and is not again.
 func TestPaceLater(t *testing.T) {
 	p := newPacing(t, PacingConfig{}, time.Now())
 	s := NewHTTP(New(testConfig, time.Now()), HTTPConfig{})
@@ -61,6 +61,12 @@ func TestPaceLater(t *testing.T) {
 	announce(3)
 	if spent := p.Stats(time.Now()).Bytes[0].Spent; spent == 0 {
 		t.Error("an answer cost nothing")
+	}
+	paced := p.answered()
+	s.Pace(nil)
+	announce(4)
+	if n := p.answered(); n != paced {
+		t.Error("a request is paced after the end of it")
 	}
 	cancel()
 	for range 2 {

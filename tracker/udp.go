@@ -50,7 +50,7 @@ func NewUDP(t *Tracker, cfg UDPConfig) *UDP {
 	return s
 }
 
-// Pace begins to pace a server that did not.
+// Pace begins to pace a server that did not; nil: it ends.
 func (s *UDP) Pace(p *Pacing) { s.paced.Store(p) }
 
 // Counts returns what the server has done on all its sockets.
@@ -114,9 +114,7 @@ func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 			time.Sleep(receivePause)
 			continue
 		}
-		if w.pacing == nil {
-			w.pacing = w.paced.Load()
-		}
+		w.pacing = w.paced.Load()
 		reply := w.handle(time.Now(), from.Addr(), in[:n], out[:0])
 		if len(reply) == 0 {
 			continue

@@ -88,10 +88,6 @@ func (n *node) changeLimit(w http.ResponseWriter, r *http.Request, limit int64) 
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
-	if n.steering.state(time.Now()).paces {
-		n.http.Pace(n.steering.pacing)
-		n.udp.Pace(n.steering.pacing)
-	}
 	n.log.Info().Int64("bytes_per_second", limit).Str("from", r.RemoteAddr).Msg("another hard limit was asked for; 0 is none")
 	n.serveLimit(w, r)
 }

@@ -139,8 +139,26 @@ func TestLimitWhereNothingIsPaced(t *testing.T) {
 	put(t, s.Admin, "PUT", "100KB/s")
 	await(t, "what is answered is charged", func() bool { get(t, query); return spent() > 0 })
 	put(t, s.Admin, "DELETE", "")
-	await(t, "nothing is limited", func() bool { return nodeStatusOf(t, s.Admin).Pacing.Rate == 0 })
+	answers := func() (n uint64) {
+		for _, count := range nodeStatusOf(t, s.Admin).Pacing.Steps {
+			n += count
+		}
+		return n
+	}
+	await(t, "nothing is limited", func() bool { p := nodeStatusOf(t, s.Admin).Pacing; return p.Rate == 0 && len(p.Steps) == 0 })
 	get(t, query)
+	put(t, s.Admin, "PUT", "200KB/s") // and again: what was answered meanwhile was not asked about
+	await(t, "it is paced again", func() bool { return nodeStatusOf(t, s.Admin).Pacing.Rate == 200_000 })
+	before := answers()
+	put(t, s.Admin, "DELETE", "")
+	for range 5 {
+		get(t, query)
+	}
+	put(t, s.Admin, "PUT", "300KB/s")
+	await(t, "it is paced once more", func() bool { return nodeStatusOf(t, s.Admin).Pacing.Rate == 300_000 })
+	if n := answers(); n != before {
+		t.Errorf("%d requests asked pacing while there was none", n-before)
+	}
 }
 
 // put changes the limit of a node that serves, as an operator does.

@@ -209,6 +209,10 @@ func (n *node) assemble(who *identity, iface string) error {
 	}
 	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing})
 	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing})
+	n.steering.pace = func(p *tracker.Pacing) {
+		n.http.Pace(p)
+		n.udp.Pace(p)
+	}
 	return nil
 }
 

@@ -30,13 +30,15 @@ type steering struct {
 	cfg      *config
 	log      zerolog.Logger
 	pacing   *tracker.Pacing
-	paced    chan struct{} // closed once the servers ask pacing: at the start, or when a limit is asked for
+	paced    chan struct{}           // closed once the servers ask pacing for the first time: at the start, or when a limit is asked for
+	pace     func(p *tracker.Pacing) // tells the servers; called with the lock held, when paces changes
 	siblings *sibling.Set
 	appeared chan struct{} // a node did: look at once
 
 	mu     sync.Mutex            // guards all below
 	uplink *pacer.Uplink[string] // nil: it is not shared
-	paces  bool                  // paced is closed
+	paces  bool                  // the servers ask pacing
+	ran    bool                  // paced is closed
 	limit  int64                 // asked for at the admin address; 0: none
 	rate   int64                 // in force, bytes a second; 0: unlimited
 	short  uint64                // answers that were less than whole, when last looked at
@@ -81,17 +83,26 @@ func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cfg.paced() {
-		s.paceLocked()
-	}
+	s.paceLocked(cfg.paced())
 	return s, s.applyLocked(now)
 }
 
-// paceLocked says that the servers are to be paced from now on.
-func (s *steering) paceLocked() {
-	if !s.paces {
-		s.paces = true
+// paceLocked says whether the servers ask pacing from now on.
+func (s *steering) paceLocked(paces bool) {
+	if paces && !s.ran {
+		s.ran = true
 		close(s.paced)
+	}
+	if paces == s.paces {
+		return
+	}
+	s.paces = paces
+	switch {
+	case s.pace == nil: // there are no servers yet
+	case paces:
+		s.pace(s.pacing)
+	default:
+		s.pace(nil)
 	}
 }
 
@@ -216,7 +227,7 @@ func (s *steering) shareLocked(now time.Time) int64 {
 }
 
 // setLimit asks for a hard limit, in bytes a second; 0 takes it away. After an error the limit is as it was. Where nothing
-// was paced, something is from then on: the caller tells the servers.
+// was paced, something is until it is taken away.
 func (s *steering) setLimit(now time.Time, limit int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,8 +237,8 @@ func (s *steering) setLimit(now time.Time, limit int64) error {
 		s.limit = was
 		return err
 	}
+	s.paceLocked(limit > 0 || s.cfg.paced())
 	if limit > 0 {
-		s.paceLocked()
 		s.pacing.Recorder().RequestHardLimit(uint64(limit))
 	} else {
 		s.pacing.Recorder().ClearHardLimit()
