@@ -165,6 +165,16 @@ const anyRate = 1 << 40
 // Recorder returns what observes the bytes of all answers.
 func (p *Pacing) Recorder() *pacer.Recorder { return p.recorder }
 
+// Document charges the class of documents for bytes of one that left at a path, by whatever way: what the line carries they
+// are part of.
+func (p *Pacing) Document(path string, bytes int) {
+	p.recorder.RecordBytes(uint64(bytes))
+	if side := p.bytes.Load(); side != nil {
+		class := p.classes.Load().classifier.Classify(&pacer.Request{Kind: pacer.Bulk, Path: []byte(path)})
+		side.gate.Charge(0, class, int64(bytes))
+	}
+}
+
 // SetRate changes the rate of bytes; 0: unlimited. Amounts in the classes that no longer fit shrink in proportion.
 func (p *Pacing) SetRate(now time.Time, bytesPerSecond int64) error {
 	p.mu.Lock()

@@ -76,7 +76,7 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /healthz", n.serveHealth)
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	mux.HandleFunc("GET /metrics", n.serveMetrics)
-	mux.Handle("GET /api/v1/status", n.statusPage)
+	mux.Handle("GET "+statusPath, n.statusPage)
 	mux.HandleFunc("GET /api/v1/limit", n.serveLimit)
 	mux.HandleFunc("PUT /api/v1/limit", n.changing(n.putLimit))
 	mux.HandleFunc("DELETE /api/v1/limit", n.changing(n.deleteLimit))

@@ -11,6 +11,7 @@ import (
 // Bounds of the status. Many may ask for it at once, dashboards above all, and each picture is a
 // walk through the whole store; but what was just announced has to show.
 const (
+	statusPath    = "/api/v1/status"
 	statusFresh   = 20 * time.Millisecond
 	statusKeep    = 100 * time.Millisecond // the oldest picture while there is no overload
 	statusTimeout = 5 * time.Second
@@ -24,6 +25,7 @@ func (n *node) openDocuments() {
 		Build:       func(_ context.Context, w io.Writer) error { return writeJSON(w, n.status(time.Now())) },
 		ContentType: "application/json",
 		Fresh:       statusFresh, Keep: statusKeep, Timeout: statusTimeout, MaxSize: maxStatus,
+		Served:    func(bytes int) { n.steering.pacing.Document(statusPath, bytes) },
 		Admission: n.documents,
 	})
 }

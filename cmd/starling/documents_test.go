@@ -49,3 +49,19 @@ func TestStatusShowsChanges(t *testing.T) {
 		t.Errorf("%v %s", w.Header(), w.Body)
 	}
 }
+
+// TestStatusIsCharged: what the status has in bytes is observed and charged to the class of documents, which a path may be part of.
+func TestStatusIsCharged(t *testing.T) {
+	n := testNode(t, map[string]setting{"rate": {"", []string{"1MB/s"}}})
+	bytes := int64(ask(n, "GET", statusPath, "localhost").Body.Len())
+	ask(n, "HEAD", statusPath, "localhost")
+	for _, c := range n.steering.pacing.Stats(time.Now()).Bytes {
+		want := int64(0)
+		if c.Name == "bulk" || c.Parent == "" {
+			want = bytes
+		}
+		if c.Spent != want {
+			t.Errorf("class %s spent %d bytes, want %d", c.Name, c.Spent, want)
+		}
+	}
+}

@@ -28,6 +28,8 @@ type Config struct {
 	Timeout time.Duration
 	// MaxSize bounds the document, in bytes. A longer one is a build that failed.
 	MaxSize int64
+	// Served is told how many bytes of the document were written to a client, piece by piece. Nil: nobody wants to know.
+	Served func(bytes int)
 	// Admission bounds how many are on their way at once. Several documents may share one. Nil: no bound.
 	Admission *Admission
 }

@@ -28,7 +28,11 @@ func (d *Document) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	whole := d.head(w.Header(), r)
 	for ; err == nil; b, err = r.Next(ctx) {
-		if _, gone := w.Write(b); gone != nil {
+		n, gone := w.Write(b)
+		if d.cfg.Served != nil && req.Method != http.MethodHead {
+			d.cfg.Served(n)
+		}
+		if gone != nil {
 			return
 		}
 		if !whole {

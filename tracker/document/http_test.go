@@ -50,6 +50,30 @@ func TestHeads(t *testing.T) {
 	})
 }
 
+// TestServed: every byte that was written is told of, of a document that breaks off too; those of a head are none.
+func TestServed(t *testing.T) {
+	served := 0
+	var fails error
+	d := New(Config{Fresh: time.Nanosecond, Timeout: patience, MaxSize: 100, Served: func(n int) { served += n }, Build: func(_ context.Context, w io.Writer) error {
+		io.WriteString(w, "0123456789")
+		return fails
+	}})
+	for i, method := range []string{"GET", "HEAD", "GET"} {
+		serve(t, d, method)
+		if want := []int{10, 10, 20}[i]; served != want {
+			t.Errorf("%s: %d bytes in all, want %d", method, served, want)
+		}
+	}
+	fails = errors.New("out of ink")
+	func() {
+		defer func() { recover() }()
+		serve(t, d, "GET")
+	}()
+	if served != 20 && served != 30 { // it may have failed before the first byte was read, and the old copy is too old
+		t.Errorf("%d bytes in all", served)
+	}
+}
+
 // TestBuildFailsHTTP: a failure before the first byte is a status, one after it breaks the connection off.
 func TestBuildFailsHTTP(t *testing.T) {
 	wrote := ""
