@@ -120,7 +120,7 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 	x.answer = Answer{Peers4: x.answer.Peers4[:0], Peers6: x.answer.Peers6[:0]}
 	store.Announce(now, a, &x.answer)
 	if x.pacing != nil {
-		x.pacing.booked(now, store, a, &x.answer, x.booking)
+		x.pacing.booked(now, store, client, a, &x.answer, x.booking)
 	}
 	x.tally.announces.Add(1)
 	x.body = x.appendReply(x.body, client)

@@ -25,6 +25,7 @@ func (x *exchange) paceRequest(now time.Time, r *wire.Request, h *responseHead) 
 	}
 	t.request.Path = r.Path
 	k := p.enter(t)
+	p.reclass(now, k, t)
 	t.bytes = x.answerSize(r, h)
 	if t.announce {
 		t.peers = len(x.answer.Peers4)/wire.Compact4 + len(x.answer.Peers6)/wire.Compact6

@@ -24,6 +24,8 @@ type PacingConfig struct {
 	Sharing pacer.Sharing
 	// AnnounceRate is announces a second; a scrape counts as one for each torrent. 0: unlimited.
 	AnnounceRate int64
+	// Interval is the usual one of the trackers whose clients are booked, for the figures alone. 0: DefaultInterval.
+	Interval time.Duration
 	// Classes divide both rates. None: pacer.WanClasses. Where both rates are given, parts of them are the only amounts that make sense.
 	Classes []pacer.Class
 	// OneRoot puts what livesync sends under the same rate of bytes: see Sync.
@@ -64,6 +66,8 @@ type kinds struct {
 type requestSide struct {
 	gate     *pacer.Gate
 	calendar *pacer.Calendar
+	jail     *pacer.Jail
+	capacity atomic.Int64 // announces a second
 }
 
 // byteSide paces bytes.
@@ -91,6 +95,7 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 	if cfg.Rate < 0 || cfg.AnnounceRate < 0 {
 		return nil, fmt.Errorf("a rate of %d a second: it must be above zero", min(cfg.Rate, cfg.AnnounceRate))
 	}
+	cfg.Interval = cmp.Or(cfg.Interval, DefaultInterval)
 	if len(cfg.Classes) == 0 {
 		cfg.Classes = pacer.WanClasses()
 	}
@@ -110,7 +115,10 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.requests = &requestSide{pacer.NewGate(tree, p.shards, queueLimit), pacer.NewCalendar(cfg.AnnounceRate, now)}
+		p.requests = &requestSide{
+			gate: pacer.NewGate(tree, p.shards, queueLimit), calendar: pacer.NewCalendar(cfg.AnnounceRate, now), jail: pacer.NewJail(now),
+		}
+		p.requests.capacity.Store(cfg.AnnounceRate)
 	}
 	return p, p.SetRate(now, cfg.Rate)
 }
@@ -257,6 +265,7 @@ func (p *Pacing) SetAnnounceRate(now time.Time, perSecond int64) error {
 		return err
 	}
 	p.requests.calendar.SetCapacity(perSecond)
+	p.requests.capacity.Store(perSecond)
 	return nil
 }
 

@@ -170,7 +170,7 @@ func TestPacedBytes(t *testing.T) {
 }
 
 // TestPacedRequests lets more clients queue than can be served in time: the rate of whole answers is kept, the others get a bare one, none
-// none, and nobody waits longer than the deadline.
+// none, and nobody waits longer than the deadline. They all start again and again: who announced without an event would be early.
 func TestPacedRequests(t *testing.T) {
 	const rate, clients, seconds = 100, 500, 20
 	inPacedBubble(t, PacingConfig{AnnounceRate: rate}, func(b *pacedBubble) {
@@ -180,7 +180,7 @@ func TestPacedRequests(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range clients {
 			all.Go(func() {
-				w := b.askUntil(end, i, announceTarget(1, "compact", "1"), nil, func(_ *http.Response, body string) {
+				w := b.askUntil(end, i, announceTarget(1, "compact", "1", "event", "started"), nil, func(_ *http.Response, body string) {
 					mu.Lock()
 					defer mu.Unlock()
 					if strings.Contains(body, "5:peers0:") {

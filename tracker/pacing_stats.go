@@ -17,9 +17,10 @@ type PacingStats struct {
 	Steps           map[string]uint64 // answers by the step of the ladder
 	Seconds         []int64           // requests in each of the last 60 seconds, the oldest first
 
-	Booked, Room uint32 // of the calendar's slot after the usual interval: announces, and how many it may have
-	Bandwidth    uint64 // what the recorder observed; pacer.Unlimited: nothing yet
-	HardLimit    uint64 // 0: none was asked for
+	Jail         pacer.JailStats // zero without an announce rate, or a class of that name
+	Booked, Room uint32          // of the calendar's slot after the usual interval: announces, and how many it may have
+	Bandwidth    uint64          // what the recorder observed; pacer.Unlimited: nothing yet
+	HardLimit    uint64          // 0: none was asked for
 }
 
 // PacingClass is a class, or the root of the tree.
@@ -67,7 +68,10 @@ func (p *Pacing) Stats(now time.Time) PacingStats {
 	if r := p.requests; r != nil {
 		s.Requests = pacingClasses(r.gate.Stats(now), perRequest)
 		s.AnnounceRate = s.Requests[0].Rate
-		s.Booked, s.Room = r.calendar.Load(now.Add(DefaultInterval))
+		if p.classes.Load().jail >= 0 {
+			s.Jail = r.jail.Stats(now)
+		}
+		s.Booked, s.Room = r.calendar.Load(now.Add(p.cfg.Interval))
 	}
 	if b := p.bytes.Load(); b != nil {
 		s.Bytes = pacingClasses(b.gate.Stats(now), 1)

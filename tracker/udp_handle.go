@@ -93,7 +93,7 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 		w.toll.client(kindOf(a.Event), from, wire.UDPPeerID(packet), 1)
 		b := w.pacing.book(now, w.tracker, a)
 		w.tracker.Announce(now, a, &w.answer)
-		w.pacing.booked(now, w.tracker, a, &w.answer, b)
+		w.pacing.booked(now, w.tracker, from, a, &w.answer, b)
 		w.paceAnnounce(now)
 	}
 	w.tally.announces.Add(1)

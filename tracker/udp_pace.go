@@ -48,6 +48,7 @@ func (w *udpWorker) paceRest(bytes int) {
 func (w *udpWorker) admit(now time.Time, bytes int) (pacer.Step, int) {
 	p, t := w.pacing, &w.toll
 	k := p.enter(t)
+	p.reclass(now, k, t)
 	t.bytes = int64(bytes)
 	p.try(now, t)
 	if t.outcome == pacer.Admitted {

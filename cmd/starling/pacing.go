@@ -131,6 +131,9 @@ func (s *status) drawPacing() string {
 	if c := p.Calendar; c != nil {
 		rows = append(rows, []string{"   calendar", fmt.Sprintf("%d of %d booked where clients of now come back", c.Booked, c.Room)})
 	}
+	if line := p.Jail.line(); line != "" {
+		rows = append(rows, []string{"   jail", line})
+	}
 	if len(p.Steps) > 0 {
 		rows = append(rows, []string{"   answers", p.answersLine()})
 	}
@@ -178,6 +181,24 @@ func (u *uplinkStatus) line() string {
 		line += ", grows in " + age(u.Grows)
 	}
 	return line
+}
+
+// line says who is in the jail, empty when nobody is.
+func (j *jailStatus) line() string {
+	if j == nil || len(j.Clients) == 0 {
+		return ""
+	}
+	var parts []string
+	held := 0
+	for _, o := range pacer.Offences() {
+		if n := j.Held[o.String()]; n > 0 {
+			held += n
+			parts = append(parts, fmt.Sprintf("%d for %s", n, map[pacer.Offence]string{
+				pacer.TooMany: "too many requests", pacer.TooEarly: "coming too early"}[o]))
+		}
+	}
+	c := j.Clients[0]
+	return fmt.Sprintf("%d clients: %s; %s for %s yet", held, strings.Join(parts, ", "), c.Network, age(c.Left))
 }
 
 // answersLine counts the answers by the step of the ladder, the best first.

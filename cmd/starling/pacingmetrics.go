@@ -3,6 +3,8 @@ package main
 import (
 	"maps"
 	"slices"
+
+	"starling/tracker/pacer"
 )
 
 // pacing adds the figures of pacing.
@@ -29,6 +31,7 @@ func (e *exposition) pacing(s *pacingStatus) {
 		e.gauge("calendar_room", "Announces that this slot may have.")
 		e.sample(float64(c.Room))
 	}
+	e.jail(s.Jail)
 	if u := s.Uplink; u != nil {
 		e.gauge("uplink_bytes_per_second", "Bytes a second that the cluster may send, and this node's share of them.")
 		e.sample(float64(u.Total), "of", "cluster")
@@ -38,6 +41,22 @@ func (e *exposition) pacing(s *pacingStatus) {
 	}
 	e.siblings(s.Siblings)
 	e.classes(s.Trees)
+}
+
+func (e *exposition) jail(j *jailStatus) {
+	if j == nil {
+		return
+	}
+	e.gauge("jail_clients", "Clients that are in the class jail for a time, by why.")
+	for _, o := range pacer.Offences() {
+		e.sample(float64(j.Held[o.String()]), "reason", o.String())
+	}
+	e.counter("jail_sentences_total", "How often a client was put there.")
+	for _, o := range pacer.Offences() {
+		e.sample(float64(j.Sentenced[o.String()]), "reason", o.String())
+	}
+	e.counter("jail_full_total", "How often one was not because too many were there.")
+	e.sample(float64(j.Full))
 }
 
 func (e *exposition) siblings(siblings []siblingStatus) {

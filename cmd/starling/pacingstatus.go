@@ -24,7 +24,23 @@ type pacingStatus struct {
 	Steps        map[string]uint64 `json:"answers"`             // by the step of the ladder
 	Seconds      []int64           `json:"requests_per_second"` // of the last 60 seconds, the oldest first
 	Calendar     *calendarStatus   `json:"calendar,omitempty"`
+	Jail         *jailStatus       `json:"jail,omitempty"`
 	Siblings     []siblingStatus   `json:"siblings"`
+}
+
+// jailStatus is which clients are served last for a time, and why: "rate", more requests than their share while others
+// got too few, or "early", long before they were told to come back, again and again.
+type jailStatus struct {
+	Held      map[string]int    `json:"held"`
+	Sentenced map[string]uint64 `json:"sentenced"`
+	Full      uint64            `json:"full"`    // were not held because too many are
+	Clients   []heldStatus      `json:"clients"` // at most ten, those that came last first
+}
+
+type heldStatus struct {
+	Network string  `json:"network"`
+	Reason  string  `json:"reason"`
+	Left    float64 `json:"left_s"`
 }
 
 // uplinkStatus is this node's part in what the cluster may send.
@@ -99,7 +115,7 @@ func (n *node) pacingStatus(now time.Time) pacingStatus {
 		Uplink: n.uplinkStatus(now, st), Trees: []treeStatus{}, Seconds: []int64{}, Siblings: []siblingStatus{},
 	}
 	if st.paces {
-		s.take(n.steering.pacing.Stats(now))
+		s.take(now, n.steering.pacing.Stats(now))
 	}
 	if n.lanes != nil {
 		t := treeStatus{Name: "livesync", Unit: "bytes"}
@@ -117,11 +133,17 @@ func (n *node) pacingStatus(now time.Time) pacingStatus {
 }
 
 // take adds the figures of the announce servers.
-func (p *pacingStatus) take(stats tracker.PacingStats) {
+func (p *pacingStatus) take(now time.Time, stats tracker.PacingStats) {
 	p.Steps, p.Seconds, p.Bandwidth = stats.Steps, stats.Seconds, observed(stats.Bandwidth)
 	if len(stats.Requests) > 0 {
 		p.Trees = append(p.Trees, treeStatusOf("requests", "requests", stats.Requests))
 		p.Calendar = &calendarStatus{stats.Booked, stats.Room}
+	}
+	if j := stats.Jail; j.Held != nil {
+		p.Jail = &jailStatus{Held: j.Held, Sentenced: j.Sentenced, Full: j.Full, Clients: []heldStatus{}}
+		for _, c := range j.Some {
+			p.Jail.Clients = append(p.Jail.Clients, heldStatus{c.Client.String(), c.Offence.String(), seconds(c.Until.Sub(now))})
+		}
 	}
 	if len(stats.Bytes) > 0 {
 		p.Trees = append(p.Trees, treeStatusOf("bytes", "bytes", stats.Bytes))

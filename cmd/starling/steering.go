@@ -65,7 +65,7 @@ func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, err
 	}, now)
 	pacing := tracker.PacingConfig{
 		// Classes are judged by the whole uplink: the share of it comes and goes.
-		Rate: leastRate(cfg.rate, cfg.uplink), Sharing: cfg.sharing, AnnounceRate: cfg.announceRate,
+		Rate: leastRate(cfg.rate, cfg.uplink), Sharing: cfg.sharing, AnnounceRate: cfg.announceRate, Interval: cfg.interval,
 		Classes: cfg.classes.list, OneRoot: cfg.oneRoot,
 		Shared: func(present pacer.Sharing) {
 			log.Info().Stringer("sharing", present).Msg("connections share the rate in another way now")

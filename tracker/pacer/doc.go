@@ -83,6 +83,7 @@
 //	gate.go      Gate        leases and queues: where the servers ask
 //	ladder.go    Decide      what a request gets
 //	calendar.go  Calendar    when a client is to come back
+//	jail.go      Jail        who is served last, for a time
 //	recorder.go  Recorder    what the line carries: seed 002's interface
 //	heavy.go     Heavy       which big documents may start
 //	debt.go      Debt        work whose speed is not ours
@@ -97,6 +98,7 @@
 //	Writes.mu      the bucket, the ring of connections and their grants
 //	Reads.mu       the bucket
 //	Recorder.mu    the samples and the hard limit
+//	Jail.mu        the sentences, which are replaced as a whole
 //	atomics        the tokens in the cells, the slots of the calendar, the
 //	               bytes of the running second
 //	the holder     Bucket, Share, Tree, Queue, Shaper, Heavy, Debt, Rates,
