@@ -36,7 +36,7 @@ type cluster struct {
 // Stats counts what a run did.
 type Stats struct {
 	Packets, Delivered, Lost, Overflowed uint64
-	Applied, Refused                     uint64 // records; packets for their tag or sequence
+	Applied, Refused                     uint64 // records; packets that were not believed
 	Repaired                             uint64 // packets sent again
 	CaughtUp                             uint64
 }

@@ -11,6 +11,7 @@ import (
 // compare checks, at the end, what every node holds.
 func (c *cluster) compare() {
 	for _, m := range c.members {
+		c.count(m)
 		if !m.works() || !m.plugged {
 			m.fault("is not back at the end")
 			continue
@@ -30,6 +31,15 @@ func (c *cluster) compare() {
 			m.fault("holds %d clients that never announced", len(held))
 		}
 		c.compareCounts(m)
+	}
+}
+
+// count adds what a node says of itself to what the run did.
+func (c *cluster) count(m *member) {
+	st := m.node.StatusAt(m.time())
+	c.stats.Refused += st.Dropped.Auth + st.Dropped.Replay + st.Dropped.Plain
+	for _, o := range st.Nodes {
+		c.stats.Repaired += o.Repaired
 	}
 }
 

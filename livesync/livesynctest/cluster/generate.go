@@ -51,8 +51,11 @@ func New(seed uint64, keyed bool) *Schedule {
 	}
 	g.Flush = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}[g.rng.IntN(3)]
 	g.window = g.between(2*time.Minute, 8*time.Minute)
-	if keyed && g.rng.IntN(4) != 0 {
-		g.Timeout, g.Renew = 45*time.Minute, 10*time.Minute
+	if keyed && !g.chance(0.25) { // short, so that nobody is forgotten
+		g.Timeout, g.Renew = 12*time.Minute, 160*time.Second
+		if g.chance(0.3) {
+			g.Timeout, g.Renew = 45*time.Minute, 10*time.Minute
+		}
 		g.window = g.between(20*time.Second, 2*time.Minute)
 	}
 	g.Dialect = livesync.Dialect(g.rng.IntN(3))

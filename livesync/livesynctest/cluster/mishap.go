@@ -81,6 +81,7 @@ func (m *member) leave(e *Event) {
 
 // fall takes the node away and has another started later.
 func (m *member) fall(e *Event) {
+	m.count(m)
 	m.up, m.slow, m.inbox = false, nil, nil
 	m.wakes++
 	if !e.State {
