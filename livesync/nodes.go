@@ -153,3 +153,16 @@ func (n *node) strange(now time.Time, ours Dialect) bool {
 
 // within reports whether t is a time and lies less than d before now.
 func within(now, t time.Time, d time.Duration) bool { return !t.IsZero() && now.Sub(t) < d }
+
+// status returns what there is to see of another node.
+func (n *node) status() NodeStatus {
+	s := NodeStatus{
+		ID: n.id, Address: n.address, LastHeard: n.heard, Torrents: n.torrents,
+		Packets: n.packets, Records: n.records, Dialect: n.dialect(), Mode: "plain",
+	}
+	if l := &n.life; l.epoch != 0 {
+		s.Mode, s.Epoch, s.Member, s.Lag, s.Bye = "keyed", l.epoch, l.member, l.lag, l.bye
+		s.Member.Health = l.health()
+	}
+	return s
+}

@@ -121,16 +121,3 @@ func (n *Node) status(now time.Time) Status {
 	}
 	return s
 }
-
-// status returns what there is to see of another node.
-func (o *node) status() NodeStatus {
-	s := NodeStatus{
-		ID: o.id, Address: o.address, LastHeard: o.heard, Torrents: o.torrents,
-		Packets: o.packets, Records: o.records, Dialect: o.dialect(), Mode: "plain",
-	}
-	if l := &o.life; l.epoch != 0 {
-		s.Mode, s.Epoch, s.Member, s.Lag, s.Bye = "keyed", l.epoch, l.member, l.lag, l.bye
-		s.Member.Health = l.health()
-	}
-	return s
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
+	"starling/livesync/seal"
 	"starling/wire"
 )
 
@@ -61,6 +62,10 @@ It prints commands to try.`,
 
 // newCluster returns n nodes with all their sockets bound, or none.
 func newCluster(c *cli.Context, n, port int) ([]*node, error) {
+	keys, _, err := seal.ParseKeys([]byte(seal.NewKey()))
+	if err != nil {
+		return nil, err
+	}
 	var nodes []*node
 	for i := range n {
 		cfg, err := resolve(fromMap(map[string]setting{
@@ -75,6 +80,7 @@ func newCluster(c *cli.Context, n, port int) ([]*node, error) {
 		}))
 		var nd *node
 		if err == nil {
+			cfg.keys = keys
 			log := newLogger(c.App.ErrWriter, cfg.logLevel, cfg.logFormat).With().Int("node", i+1).Logger()
 			nd, err = newNode(cfg, log)
 		}

@@ -79,6 +79,12 @@ func TestCluster(t *testing.T) {
 			t.Fatal("the third tracker does not see both others, who have nothing to tell yet")
 		}
 	}
+	for i := range 3 {
+		s := nodeStatusOf(t, addr(2*i+1))
+		if d := s.Livesync.Dropped; s.Livesync.Mode != "keyed" || s.Nodes[0].Mode != "keyed" || d.Auth+d.Replay+d.Plain != 0 {
+			t.Errorf("tracker %d is %s, its first node %s, dropped %+v", i+1, s.Livesync.Mode, s.Nodes[0].Mode, d)
+		}
+	}
 	announce(t, "http", addr(0), 6881)
 	began := time.Now()
 	for _, i := range []int{3, 5} {

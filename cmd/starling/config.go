@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/livesync/seal"
 	"starling/tracker/pacer"
 	"starling/tracker/sibling"
 	"starling/wire"
@@ -36,6 +37,10 @@ type config struct {
 	group        netip.AddrPort
 	nodes        []netip.Prefix // none: the interface's own subnets
 	flush, renew time.Duration
+	keys         seal.Keys      // none: plain mode
+	keyWarning   string         // what is to be said of them
+	plainNodes   []netip.Prefix // who is believed without a key
+	publicURL    string
 	dialect      livesync.Dialect
 
 	scrapeSync                       livesync.ScrapeSync
@@ -156,8 +161,8 @@ func (c *config) checkPacing() error {
 		return fmt.Errorf("%s: there is nothing to put under one root without rate or uplink", c.where("one-root"))
 	case c.oneRoot && c.livesyncRate > 0:
 		return fmt.Errorf("%s: livesync-rate is a root of its own, give one of the two", c.where("one-root"))
-	case c.uplink > 0 && c.scrapeSync == livesync.Off:
-		return fmt.Errorf("%s: nodes that share it know of each other by their beacons, and scrape-sync is off", c.where("uplink"))
+	case c.uplink > 0 && c.scrapeSync == livesync.Off && len(c.keys) == 0:
+		return fmt.Errorf("%s: nodes that share it know of each other by their beacons when they have no cluster key, and scrape-sync is off", c.where("uplink"))
 	case c.redirect && len(c.siblings) == 0:
 		return fmt.Errorf("%s: there is nowhere to send clients without sibling", c.where("redirect"))
 	case c.redirect && !bytes && c.announceRate == 0:

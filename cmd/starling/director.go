@@ -59,6 +59,10 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 	t := tracker.New(n.storeConfig(func(r wire.Record) { sync.Offer(r) }), time.Now())
 	cfg := n.syncConfig(t)
 	cfg.ID = n.livesync.Status().ID
+	var err error
+	if cfg.Epoch, err = n.epoch(); err != nil {
+		n.log.Error().Err(err).Msg("the epoch of an on-demand tracker could not be kept")
+	}
 	cfg.Group = netip.AddrPortFrom(n.cfg.group.Addr(), ondemand.GroupPort(e.Name))
 	cfg.Log = n.log.With().Str("director", e.Name).Logger()
 	cfg.Listen = joinNow(cfg.Group, cfg.Interface)

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"starling/livesync"
+	"starling/livesync/seal"
 	"starling/wire"
 )
 
@@ -25,10 +26,12 @@ sender, tracker id, kind, content. Ends on Ctrl-C.
    starling dump --livesync-interface lo            nodes of starling cluster
    starling dump --livesync-group 224.0.23.5:9696   what real opentrackers say
    starling dump --livesync-interface eth0 | grep 192.0.2.1:6881
-   starling dump --json | jq 'select(.kind == "beacon")'`,
+   starling dump --json | jq 'select(.kind == "beacon")'
+   starling dump --cluster-key-file key             and whether tags are right`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "livesync-interface", Value: "auto", Usage: "The interface to listen on: `NAME, IP or auto`, which chooses as serve does."},
 			&cli.StringFlag{Name: "livesync-group", Value: wire.Group.String(), Usage: "The group to join, `ADDR`."},
+			&cli.StringFlag{Name: "cluster-key-file", Usage: "Say of packets that have a tag whether it is right: `FILE` has the key."},
 			&cli.BoolFlag{Name: "json", Usage: "Print one JSON object per packet."},
 			&cli.BoolFlag{Name: "hex", Usage: "Print the bytes of the packet, too."},
 		},
@@ -37,11 +40,18 @@ sender, tracker id, kind, content. Ends on Ctrl-C.
 			if err != nil {
 				return usagef("dump: %w", err)
 			}
+			format := dumpFormat{json: c.Bool("json"), hex: c.Bool("hex")}
+			if path := c.String("cluster-key-file"); path != "" {
+				keys, _, err := seal.ReadFile(path)
+				if err != nil {
+					return usagef("dump: --cluster-key-file: %w", err)
+				}
+				format.tags = seal.NewChecker(keys)
+			}
 			conn, err := livesync.Listen(group, name)
 			if err != nil {
 				return usagef("dump: %w", err)
 			}
-			format := dumpFormat{json: c.Bool("json"), hex: c.Bool("hex")}
 			if err := dump(c.Context, conn, format, c.App.Writer); err != nil {
 				return fmt.Errorf("dump of %s on %s: %w", group, name, err)
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"starling/livesync/livesynctest"
+	"starling/livesync/seal"
 	"starling/wire"
 )
 
@@ -35,11 +36,51 @@ func dumpPackets() map[string][]byte {
 		"7f3a91c2  beacon   57 torrents":                                                      wire.AppendBeacon(nil, dumpID, 57),
 		"7f3a91c2  inquire  asks 01020304":                                                    wire.AppendInquire(nil, dumpID, wire.NodeID{1, 2, 3, 4}),
 		"7f3a91c2  tell     " + h + " downloaded 7, announced 3 min ago":                      tell.Append(wire.AppendTell(nil, dumpID)),
+		"7f3a91c2  state    3 torrents, 9 peers, catching up, next 7, \"http://a.example/announce\", asks 01020304, echoes: 0a0b0c0d  [0 of epoch 7]": sealedState(),
+		"7f3a91c2  nack     of 01020304: 1-1 5-9  [0 of epoch 7]":                                                                                     dumpSealed((&wire.Nack{Target: wire.NodeID{1, 2, 3, 4}, Epoch: 3, Ranges: []wire.Range{{First: 1, Last: 1}, {First: 5, Last: 9}}}).Append(nil, dumpID)),
+		"7f3a91c2  gone     of 7f3a91c2: 1-2  [0 of epoch 7]":                                                                                         dumpSealed((&wire.Gone{Epoch: 3, Ranges: []wire.Range{{First: 1, Last: 2}}}).Append(nil, dumpID)),
+		"7f3a91c2  bye      ends  [0 of epoch 7]":                                                                                                     dumpSealed((&wire.Bye{}).Append(nil, dumpID)),
+		"7f3a91c2  promise  of 01020304: 1-2  [0 of epoch 7]":                                                                                         dumpSealed((&wire.Promise{Sender: wire.NodeID{1, 2, 3, 4}, Epoch: 3, Ranges: []wire.Range{{First: 1, Last: 2}}}).Append(nil, dumpID)),
+		"7f3a91c2  nack     livesync: malformed control packet (56 bytes)  [0 of epoch 7]":                                                            dumpSealed((&wire.Nack{Ranges: []wire.Range{{First: 2, Last: 1}}}).Append(nil, dumpID)),
+		"7f3a91c2  live6    " + h + " [2001:db8::1]:6881 stopped  [0 of epoch 7]":                                                                     dumpSealed(r6.Append6(wire.AppendLive6(nil, dumpID))),
 		"7f3a91c2  tell":  wire.AppendTell(nil, dumpID),
 		"7f3a91c2  empty": wire.AppendLive4(nil, dumpID),
 		"7f3a91c2  ?        livesync: packet too short for its type (9 bytes)": append(wire.AppendLive4(nil, dumpID), 0),
 		"7f3a91c2  ?        livesync: unknown packet type (8 bytes)":           {0x7f, 0x3a, 0x91, 0xc2, 0, 0, 0, 9},
 		"-         ?        livesync: packet too short for its type (3 bytes)": {1, 2, 3},
+	}
+}
+
+// dumpKey is what packets that are printed are sealed with.
+var dumpKey = seal.Key{1}
+
+// dumpSealed seals a packet.
+func dumpSealed(b []byte) []byte { return seal.NewSealer(dumpKey, dumpID, 7).Seal(b) }
+
+func sealedState() []byte {
+	st := wire.State{
+		Next: [wire.Spaces]uint32{7, 8, 9}, Torrents: 3, Peers: 9, Inquired: wire.NodeID{1, 2, 3, 4}, Health: wire.CatchingUp,
+		URL: []byte("http://a.example/announce"), Echoes: []wire.Echo{{ID: wire.NodeID{10, 11, 12, 13}}},
+	}
+	return dumpSealed(st.Append(nil, dumpID))
+}
+
+// With a key each packet that has a tag is followed by whether it is right.
+func TestDumpTags(t *testing.T) {
+	bye := (&wire.Bye{}).Append(nil, dumpID)
+	right := dumpSealed(bye)
+	for key, want := range map[seal.Key]string{dumpKey: "right", {2}: "wrong"} {
+		f := dumpFormat{tags: seal.NewChecker(seal.Keys{key})}
+		if got := f.line(dumpTime, dumpSender, right); !strings.HasSuffix(got, "ends  [0 of epoch 7, tag "+want+"]") {
+			t.Errorf("%q, want it %s", got, want)
+		}
+		f.json = true
+		if got := f.line(dumpTime, dumpSender, right); !strings.Contains(got, `"epoch":"7","sequence":0,"tag":"`+want+`"`) {
+			t.Errorf("%q, want it %s", got, want)
+		}
+		if got := f.line(dumpTime, dumpSender, wire.AppendBeacon(nil, dumpID, 1)); strings.Contains(got, "tag") {
+			t.Errorf("%q speaks of a tag", got)
+		}
 	}
 }
 

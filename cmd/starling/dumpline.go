@@ -8,13 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"starling/livesync/seal"
 	"starling/wire"
 )
 
 // dumpFormat is how `starling dump` prints a packet.
 type dumpFormat struct {
 	json bool
-	hex  bool // the bytes as well
+	hex  bool          // the bytes as well
+	tags *seal.Checker // nil: whether tags are right is not said
 }
 
 // dumpedPacket is a livesync packet as JSON has it. Scripts rely on its fields: they are only ever added to.
@@ -30,6 +32,16 @@ type dumpedPacket struct {
 	Records  []dumpedRecord `json:"records,omitempty"`
 	Tells    []dumpedTell   `json:"tells,omitempty"`
 	Hex      string         `json:"hex,omitempty"`
+
+	// Of a packet that is as long as one with a trailer.
+	Epoch    uint64  `json:"epoch,string,omitempty"` // a string: more digits than some readers of JSON keep
+	Sequence *uint32 `json:"sequence,omitempty"`
+	Tag      string  `json:"tag,omitempty"` // right or wrong, when there is a key
+
+	State   *dumpedState  `json:"state,omitempty"`
+	Ranges  []dumpedRange `json:"ranges,omitempty"`          // of a nack, gone or promise
+	About   string        `json:"about,omitempty"`           // whose packets they are
+	InEpoch uint64        `json:"in_epoch,string,omitempty"` // and of which epoch
 }
 
 type dumpedRecord struct {
@@ -47,6 +59,12 @@ type dumpedTell struct {
 // line returns the line for a packet that came at now from a sender.
 func (f dumpFormat) line(now time.Time, from netip.AddrPort, b []byte) string {
 	d := dumped(now, from, b)
+	if p, err := wire.ParsePacket(b); err == nil && p.Keyed && f.tags != nil {
+		d.Tag = "wrong"
+		if _, ok := f.tags.Check(&p); ok {
+			d.Tag = "right"
+		}
+	}
 	if f.hex {
 		d.Hex = hex.EncodeToString(b)
 	}
@@ -72,6 +90,13 @@ func dumped(now time.Time, from netip.AddrPort, b []byte) dumpedPacket {
 		return d
 	}
 	d.Kind = p.Kind.String()
+	if p.Keyed {
+		d.Epoch, d.Sequence = p.Epoch, &p.Seq
+	}
+	if p.Kind.Control() {
+		d.control(&p)
+		return d
+	}
 	switch p.Kind {
 	case wire.KindBeacon:
 		d.Torrents = &p.Torrents
@@ -101,6 +126,13 @@ func (d *dumpedPacket) text() string {
 		id = "-"
 	}
 	line := fmt.Sprintf("%s  %-21s  %-8s  %-7s  %s", d.Time.Format("15:04:05.000"), d.From, id, kind, d.content())
+	if d.Sequence != nil {
+		line += fmt.Sprintf("  [%d of epoch %d", *d.Sequence, d.Epoch)
+		if d.Tag != "" {
+			line += ", tag " + d.Tag
+		}
+		line += "]"
+	}
 	if d.Hex != "" {
 		line += "  " + d.Hex
 	}
@@ -114,6 +146,12 @@ func (d *dumpedPacket) content() string {
 		return fmt.Sprintf("%s (%d bytes)", d.Error, d.Bytes)
 	case d.Torrents != nil:
 		return fmt.Sprintf("%d torrents", *d.Torrents)
+	case d.State != nil:
+		return d.State.text()
+	case d.Kind == wire.KindBye.String():
+		return "ends"
+	case d.InEpoch != 0:
+		return d.rangesText()
 	case d.Target != "":
 		return "asks " + d.Target
 	}

@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"starling/wire"
 )
@@ -17,6 +20,9 @@ type identity struct {
 	dir   string // the state directory; empty: nothing is kept
 	id    wire.NodeID
 	fixed bool // given by flag: neither replaced nor written
+
+	mu     sync.Mutex // guards epochs, and the file of them
+	epochs uint64     // the latest that was given out
 }
 
 // findIdentity returns the id given by flag, else the kept one, else a new one, which it keeps when there is a state directory.
@@ -75,20 +81,54 @@ func (n *identity) load() (wire.NodeID, error) {
 	return id, nil
 }
 
-// save keeps an id: after a crash at any moment the file holds the old id or the new one.
+// save keeps an id.
 func (n *identity) save(id wire.NodeID) error {
-	if n.dir == "" || n.fixed {
+	if n.fixed {
 		return nil
 	}
-	f, err := os.CreateTemp(n.dir, "tracker-id.*.tmp")
+	return n.keep("tracker-id", id.String())
+}
+
+// epochGap is how far apart the epochs of two starts are at least: livesync counts on from an epoch when its sequences run out.
+const epochGap = 1 << 20
+
+// epoch returns a number that no other start under this id had, and keeps it: nanoseconds, unless the clock shows less than the kept
+// one. Each livesync of this node has its own.
+func (n *identity) epoch(now time.Time) (uint64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	number := max(uint64(now.UnixNano()), n.epochs+epochGap)
+	if n.dir != "" {
+		text, err := readBounded(filepath.Join(n.dir, "epoch"))
+		if err == nil {
+			var kept uint64
+			if kept, err = strconv.ParseUint(strings.TrimSpace(text), 10, 63); err != nil {
+				return 0, fmt.Errorf("%s: %w; remove the file if the clock of this host is right", filepath.Join(n.dir, "epoch"), err)
+			}
+			number = max(number, kept+epochGap)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+	}
+	n.epochs = number
+	return number, n.keep("epoch", strconv.FormatUint(number, 10))
+}
+
+// keep writes a line to a file: after a crash at any moment it holds the old line or the new one.
+func (n *identity) keep(name, line string) error {
+	if n.dir == "" {
+		return nil
+	}
+	f, err := os.CreateTemp(n.dir, name+".*.tmp")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // fails once the file has its final name
-	_, err = fmt.Fprintln(f, id)
+	_, err = fmt.Fprintln(f, line)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), n.path())
+	return os.Rename(f.Name(), filepath.Join(n.dir, name))
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"starling/wire"
 )
@@ -19,6 +20,37 @@ func mustFind(t *testing.T, cfg *config) *identity {
 		t.Fatal("the id is zero")
 	}
 	return who
+}
+
+// No two livesyncs of a node have the same epoch, whatever the clock shows, and none that a start before had.
+func TestEpochs(t *testing.T) {
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for _, dir := range []string{"", t.TempDir()} {
+		last := uint64(0)
+		who := mustFind(t, &config{stateDir: dir})
+		for _, now := range []time.Time{noon, noon, noon.Add(time.Hour), noon} {
+			number, err := who.epoch(now)
+			if err != nil || number < last+epochGap || number < uint64(now.UnixNano()) {
+				t.Fatalf("%q: epoch %d after %d, %v", dir, number, last, err)
+			}
+			last = number
+		}
+		if dir == "" {
+			continue
+		}
+		if number, err := mustFind(t, &config{stateDir: dir}).epoch(noon); err != nil || number != last+epochGap {
+			t.Errorf("after a restart with a clock that was set back: epoch %d after %d, %v", number, last, err)
+		}
+		if number, err := mustFind(t, &config{stateDir: dir}).epoch(noon.Add(24 * time.Hour)); err != nil || number != uint64(noon.Add(24*time.Hour).UnixNano()) {
+			t.Errorf("a day later: epoch %d, %v", number, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "epoch"), []byte("yesterday"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := who.epoch(noon); err == nil || !strings.Contains(err.Error(), "remove the file") {
+			t.Errorf("a damaged file: %v", err)
+		}
+	}
 }
 
 func TestIdentityIsKept(t *testing.T) {

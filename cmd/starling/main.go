@@ -89,6 +89,7 @@ func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
 		announceCommand(),
 		scrapeCommand(),
 		dumpCommand(),
+		keyCommand(),
 		loadCommand(),
 		completionCommand(),
 		helpCommand(),

@@ -95,7 +95,6 @@ func TestCommandLineErrors(t *testing.T) {
 // TestLaterFlags: a flag of a part that is not there yet is unknown, not ignored.
 func TestLaterFlags(t *testing.T) {
 	for _, name := range []string{
-		"cluster-key-file", "livesync-node-plain", "public-url",
 		"https", "tls-cert", "tls-key", "memory-limit",
 		"full-scrape", "allow", "deny", "deny-client", "passkeys", "user", "relay", "admin-token-file", "admin-host",
 	} {

@@ -39,6 +39,7 @@ type node struct {
 	http     *tracker.HTTP
 	udp      *tracker.UDP
 	livesync *livesync.Node
+	who      *identity
 	onDemand *ondemand.Registry // nil: there is no state directory to keep them in
 	steering *steering
 	lanes    *laneBudget // nil: livesync has no rate of its own
@@ -93,14 +94,9 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if warning != "" {
 		log.Warn().Msg(warning)
 	}
-	if cfg.uplink > 0 && iface == "" {
-		log.Warn().Msg("live sync is off, so that this node hears nobody to share the uplink with and takes all of it")
-	}
-	if cfg.peerTimeout < cfg.interval {
-		log.Warn().Str("peer_timeout", short(cfg.peerTimeout)).Str("interval", short(cfg.interval)).
-			Msg("clients are forgotten before they are due to announce again")
-	}
-	if err := n.assemble(who, iface); err != nil {
+	n.iface = iface
+	n.warn()
+	if err := n.assemble(who); err != nil {
 		n.close()
 		return nil, err
 	}
@@ -191,13 +187,17 @@ func (n *node) rejoin(group netip.AddrPort, iface string) (livesync.Conn, error)
 }
 
 // assemble makes the parts and ties them together with function values.
-func (n *node) assemble(who *identity, iface string) error {
-	n.iface = iface
+func (n *node) assemble(who *identity) error {
+	n.who = who
 	n.openDocuments()
 	// The tracker is made first; nothing is announced before livesync is there.
 	n.tracker = tracker.New(n.storeConfig(func(r wire.Record) { n.livesync.Offer(r) }), n.started)
 	sync := n.syncConfig(n.tracker)
 	sync.ID, sync.FixedID, sync.SaveID = who.id, who.fixed, who.save
+	var err error
+	if sync.Epoch, err = n.epoch(); err != nil {
+		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
+	}
 	sync.Listen, sync.Appeared = n.rejoin, n.steering.nodeAppeared
 	n.livesync = livesync.New(sync)
 	if err := n.openDirectors(); err != nil {
@@ -237,6 +237,7 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 		Flush: cfg.flush, Dialect: cfg.dialect, ScrapeSync: cfg.scrapeSync,
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
 		Apply: t.ApplyAll, Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
+		Keys: cfg.keys, PlainNodes: cfg.plainNodes, Member: func() livesync.Member { return n.syncMember(t) },
 		Budget: n.syncBudget(),
 		Log:    n.log,
 	}

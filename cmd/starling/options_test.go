@@ -9,6 +9,7 @@ import (
 const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
+	cluster-key-file livesync-node-plain public-url
 	numwant max-numwant state-dir trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
@@ -50,22 +51,25 @@ func TestBadValues(t *testing.T) {
 		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration,
 		"numwant": number, "max-numwant": number,
 		"rate": rate, "uplink": rate, "livesync-rate": rate,
-		"announce-rate":      {"0/s", "-1/s", "2000", "2000/m", "1MB/s", "many/s", "1e3/s", "0.4/s", "/s"},
-		"rate-sharing":       {"equal", "Fair"},
-		"role":               {"spare", "Active"},
-		"one-root":           {"yes", "1", "True"},
-		"redirect":           {"yes", "0"},
-		"sibling":            {"http://b:1", "b:1=http://b:2", "udp://b:1=http://b:2", "http://b:1/x=http://b:2", "http://b:1=b:2", "http://b:1=", "http://=http://b"},
-		"sibling-health":     {"sane", "Lazy"},
-		"livesync-interface": {"no-such-interface0"},
-		"livesync-group":     {"224.0.42.5", "224.0.42.5:0", "10.0.0.1:9696", "[ff02::1]:9696", "9696", "224.0.42.5:9696:1"},
-		"livesync-dialect":   {"old", "Seed"},
-		"scrape-sync":        {"yes", "Auto"},
-		"inquire-threshold":  {"-1%", "-1", "a lot", "25%%", "10001%", "%"},
-		"state-dir":          {"/dev/null", "/nonexistent/state"},
-		"tracker-id":         {"00000000", "7f3a91", "7f3a91c2aa", "7f3a91cg", "0x7f3a91"},
-		"log-level":          {"loud", "trace", "INFO", "6"},
-		"log-format":         {"xml"},
+		"announce-rate":       {"0/s", "-1/s", "2000", "2000/m", "1MB/s", "many/s", "1e3/s", "0.4/s", "/s"},
+		"rate-sharing":        {"equal", "Fair"},
+		"role":                {"spare", "Active"},
+		"one-root":            {"yes", "1", "True"},
+		"redirect":            {"yes", "0"},
+		"sibling":             {"http://b:1", "b:1=http://b:2", "udp://b:1=http://b:2", "http://b:1/x=http://b:2", "http://b:1=b:2", "http://b:1=", "http://=http://b"},
+		"sibling-health":      {"sane", "Lazy"},
+		"livesync-interface":  {"no-such-interface0"},
+		"livesync-node-plain": append([]string{"fd00::/8", "::1"}, network...),
+		"cluster-key-file":    {"/dev/null", "/nonexistent/key", "/dev"},
+		"public-url":          {"tracker.example", "ftp://tracker.example/announce", "http://", "http:///announce", "/announce", "http://a.example/café"},
+		"livesync-group":      {"224.0.42.5", "224.0.42.5:0", "10.0.0.1:9696", "[ff02::1]:9696", "9696", "224.0.42.5:9696:1"},
+		"livesync-dialect":    {"old", "Seed"},
+		"scrape-sync":         {"yes", "Auto"},
+		"inquire-threshold":   {"-1%", "-1", "a lot", "25%%", "10001%", "%"},
+		"state-dir":           {"/dev/null", "/nonexistent/state"},
+		"tracker-id":          {"00000000", "7f3a91", "7f3a91c2aa", "7f3a91cg", "0x7f3a91"},
+		"log-level":           {"loud", "trace", "INFO", "6"},
+		"log-format":          {"xml"},
 	}
 	opts := options(new(config))
 	for i := range opts {

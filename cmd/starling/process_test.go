@@ -138,7 +138,7 @@ func TestBashCompletion(t *testing.T) {
 		"starling cl":                          "cluster",
 		"starling serve --livesync-d":          "--livesync-dialect",
 		"starling serve --livesync-dialect ":   "seed modern both",
-		"starling serve --http :1 --livesync-": "--livesync-rate --livesync-interface --livesync-group --livesync-node --livesync-flush --livesync-renew --livesync-dialect",
+		"starling serve --http :1 --livesync-": "--livesync-rate --livesync-interface --livesync-group --livesync-node --livesync-node-plain --livesync-flush --livesync-renew --livesync-dialect",
 		"starling serve --log-level w":         "warn",
 		"starling serve --state-dir ":          "",
 		"starling cluster --po":                "--port",

@@ -84,6 +84,9 @@ type droppedStatus struct {
 	Double  uint64 `json:"double"`
 	Send    uint64 `json:"send"`
 	Better  uint64 `json:"better"`
+
+	Unproven uint64 `json:"unproven"`
+	Plain    uint64 `json:"plain"`
 }
 
 // nodeStatus is what this node knows of another.
@@ -139,6 +142,7 @@ func droppedStatusOf(d livesync.Dropped) droppedStatus {
 	return droppedStatus{
 		OwnID: d.OwnID, Source: d.Source, Short: d.Short, Type: d.Type, Group: d.Group, Auth: d.Auth, Replay: d.Replay,
 		Queue: d.Queue, Long: d.Long, Address: d.Address, Double: d.Double, Send: d.Send, Better: d.Better,
+		Unproven: d.Unproven, Plain: d.Plain,
 	}
 }
 
@@ -153,7 +157,7 @@ func (d droppedStatus) list() []droppedCount {
 	return []droppedCount{
 		{"own_id", d.OwnID}, {"source", d.Source}, {"short", d.Short}, {"type", d.Type}, {"group", d.Group},
 		{"auth", d.Auth}, {"replay", d.Replay}, {"queue", d.Queue}, {"long", d.Long}, {"address", d.Address},
-		{"double", d.Double}, {"send", d.Send}, {"better", d.Better},
+		{"double", d.Double}, {"send", d.Send}, {"better", d.Better}, {"unproven", d.Unproven}, {"plain", d.Plain},
 	}
 }
 

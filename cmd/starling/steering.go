@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"starling/tracker"
 	"starling/tracker/pacer"
 	"starling/tracker/sibling"
+	"starling/wire"
 )
 
 // steering decides how many bytes a second its node may answer with, and who else serves its clients. The rate in force is
@@ -79,7 +79,7 @@ func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, err
 		return nil, fmt.Errorf("%s: %w", cfg.whereClasses(), err)
 	}
 	if cfg.uplink > 0 {
-		s.uplink = pacer.NewUplink(self, pacer.Member{Role: cfg.role}, cfg.uplink, cfg.beaconInterval, now)
+		s.uplink = pacer.NewUplink(self, s.self(), cfg.uplink, cfg.beaconInterval, now)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,12 +173,13 @@ func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
 	if s.uplink == nil {
 		return
 	}
-	members := make(map[string]pacer.Member)
+	members := map[string]pacer.Member{self: s.self()}
 	for _, o := range nodes {
-		if m, ok := s.member(now, o.LastHeard, o.Address.Addr()); ok {
+		if m, ok := s.member(now, &o); ok {
 			members[o.ID.String()] = m
 		}
 	}
+	equalize(members)
 	before := s.uplink.Members()
 	for id, m := range members { // who comes counts before who goes is forgotten
 		if was, ok := before[id]; !ok || was != m {
@@ -186,7 +187,7 @@ func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
 		}
 	}
 	for id := range before {
-		if _, ok := members[id]; !ok && id != self {
+		if _, ok := members[id]; !ok {
 			s.uplink.Remove(now, id)
 		}
 	}
@@ -195,14 +196,40 @@ func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
 	}
 }
 
-// member returns what another node is to the uplink; ok is false when it is gone. In plain mode nobody tells its role and
+// self returns what this node is to the uplink.
+func (s *steering) self() pacer.Member {
+	return pacer.Member{Role: s.cfg.role, Capacity: capacity(s.cfg)}
+}
+
+// capacity is what a node can do beside the others: the announces a second that it can serve, 0 when nobody said.
+func capacity(cfg *config) uint64 { return uint64(cfg.announceRate) }
+
+// member returns what another node is to the uplink; ok is false when it is gone. Without a cluster key nobody tells its role and
 // capacity: all are active and equal.
-func (s *steering) member(now, heard time.Time, addr netip.Addr) (m pacer.Member, ok bool) {
-	up, known := s.siblings.Look(now, addr)
-	if now.Sub(heard) >= livesync.AbsentAfter*s.cfg.beaconInterval {
+func (s *steering) member(now time.Time, o *livesync.NodeStatus) (m pacer.Member, ok bool) {
+	up, known := s.siblings.Look(now, o.Address.Addr())
+	m = pacer.Member{Role: min(pacer.Role(o.Member.Role), pacer.Backup), Capacity: o.Member.Capacity}
+	switch {
+	case o.Bye:
+		return m, false
+	case now.Sub(o.LastHeard) >= livesync.AbsentAfter*s.cfg.beaconInterval:
 		return m, known && up
 	}
-	return pacer.Member{Down: known && !up}, true
+	m.Down = known && !up || o.Member.Health == wire.Draining
+	return m, true
+}
+
+// equalize makes all capacities equal unless every member says its own: nobody knows what those can do that say nothing.
+func equalize(members map[string]pacer.Member) {
+	for _, m := range members {
+		if m.Capacity == 0 {
+			for id, m := range members {
+				m.Capacity = 0
+				members[id] = m
+			}
+			return
+		}
+	}
 }
 
 // applyLocked puts the least rate in force.

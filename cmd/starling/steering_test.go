@@ -192,6 +192,36 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestMembersSayWhatTheyAre: what nodes of the keyed mode say of themselves decides who has how much of the uplink.
+func TestMembersSayWhatTheyAre(t *testing.T) {
+	const total = 8_000_000
+	now := time.Unix(1_800_000_000, 0)
+	for name, tt := range map[string]struct {
+		other livesync.NodeStatus
+		want  int64
+	}{
+		"as capable as we are":      {livesync.NodeStatus{Member: livesync.Member{Capacity: 1000}}, total / 2},
+		"three times as capable":    {livesync.NodeStatus{Member: livesync.Member{Capacity: 3000}}, total / 4},
+		"does not say":              {livesync.NodeStatus{}, total / 2},
+		"on standby":                {livesync.NodeStatus{Member: livesync.Member{Capacity: 1000, Role: 1}}, total - total/100},
+		"of a role there is not":    {livesync.NodeStatus{Member: livesync.Member{Capacity: 1000, Role: 200}}, total - total/100},
+		"about to end":              {livesync.NodeStatus{Member: livesync.Member{Capacity: 1000, Health: wire.Draining}}, total},
+		"without peers yet":         {livesync.NodeStatus{Member: livesync.Member{Capacity: 1000, Health: wire.CatchingUp}}, total / 2},
+		"has ended, heard just now": {livesync.NodeStatus{Bye: true}, total},
+	} {
+		s := steered(t, now, map[string]string{"uplink": "8MB/s", "announce-rate": "1000/s", "beacon-interval": "1s"})
+		later := now
+		for range 10 {
+			later = later.Add(time.Second)
+			tt.other.ID, tt.other.LastHeard = wire.NodeID{1}, later
+			s.look(later, []livesync.NodeStatus{tt.other})
+		}
+		if got := s.state(later).share; got != tt.want {
+			t.Errorf("%s: the share is %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
 // await waits until holds does, or fails the test.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()

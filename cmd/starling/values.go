@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/livesync/seal"
 	"starling/tracker/pacer"
 	"starling/tracker/sibling"
 	"starling/wire"
@@ -230,6 +232,31 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return n, fmt.Errorf("%q is not an address or network, such as 10.0.0.2 or 10.0.0.0/24", s)
 	}
 	return n.Masked(), nil
+}
+
+// setKeys reads a file of cluster keys.
+func setKeys(c *config) func(string) error {
+	return func(path string) (err error) {
+		c.keys, c.keyWarning, err = seal.ReadFile(path)
+		return err
+	}
+}
+
+// setURL takes the URL of a tracker, as clients write it.
+func setURL(p *string) func(string) error {
+	return func(s string) error {
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "udp":
+			return fmt.Errorf("%q is not the URL of a tracker, such as http://tracker.example:6969/announce", s)
+		case len(s) > wire.MaxURL:
+			return fmt.Errorf("the URL has %d bytes, at most %d are told", len(s), wire.MaxURL)
+		case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
+			return fmt.Errorf("%q has characters that a URL cannot have", s)
+		}
+		*p = s
+		return nil
+	}
 }
 
 // setGroup takes an IPv4 multicast group and its port.

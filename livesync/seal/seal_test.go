@@ -388,6 +388,27 @@ func TestTablesAreBounded(t *testing.T) {
 	}
 }
 
+// Who only looks on tells right tags from wrong ones, in any order, and says which key made them.
+func TestChecker(t *testing.T) {
+	c := NewChecker(Keys{otherKey, testKey})
+	for i := range 2*maxChecked + 3 {
+		s := NewSealer(testKey, them, uint64(i))
+		p := parse(t, s.Seal(live()))
+		for range 2 {
+			if key, ok := c.Check(p); !ok || key != 1 {
+				t.Fatalf("epoch %d: key %d, %t", i, key, ok)
+			}
+		}
+		p.Tag[0] ^= 1
+		if _, ok := c.Check(p); ok {
+			t.Fatalf("epoch %d: a wrong tag is right", i)
+		}
+	}
+	if len(c.taggers) > maxChecked {
+		t.Errorf("%d are remembered", len(c.taggers))
+	}
+}
+
 func TestVerdictNames(t *testing.T) {
 	names := map[string]bool{}
 	for v := Forged; v <= Proven; v++ {
