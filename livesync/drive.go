@@ -27,7 +27,9 @@ func (n *Node) Next(now time.Time) []byte {
 	if n.ending {
 		return n.nextLast(now)
 	}
-	return n.next(now)
+	pkt := n.next(now)
+	n.applyRipe(now)
+	return pkt
 }
 
 // Due returns when Next has to be called again, the zero time for not before something is offered or heard.

@@ -19,6 +19,7 @@ type keyed struct {
 	opener     *seal.Opener
 	challenges seal.Challenges
 	state      stating
+	mending    *mending
 	member     Member      // what our latest STATE says
 	echoes     []wire.Echo // scratch, of a STATE that is read or written
 	said       bool        // BYE was
@@ -47,11 +48,15 @@ func (k *keyed) rename(id wire.NodeID) {
 }
 
 // seal seals a packet that leaves its lane. Beacons and inquiries leave as they are, for nodes without a key. The caller holds n.mu.
-func (n *Node) seal(pkt []byte, kind wire.Kind) []byte {
+func (n *Node) seal(now time.Time, pkt []byte, kind wire.Kind) []byte {
 	if n.keyed == nil || kind == wire.KindBeacon || kind == wire.KindInquire {
 		return pkt
 	}
-	return n.keyed.sealer.Seal(pkt)
+	pkt = n.keyed.sealer.Seal(pkt)
+	if wire.SpaceOf(pkt) == wire.SpaceData {
+		n.sealed(now, pkt)
+	}
+	return pkt
 }
 
 // open says who sent a packet with a trailer, once it is sure that it was sent by a node that has the key and lives now; else it

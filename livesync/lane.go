@@ -26,7 +26,6 @@ func (l Lane) String() string { return laneNames[l] }
 // How many packets wait in the lanes that have a line of packets.
 const (
 	maxControl = 64
-	maxRepair  = 256
 )
 
 // waiting is the packet at the front of a lane that has not left yet: it is paid for, or asks again when it may be.
@@ -94,17 +93,6 @@ func (n *Node) say(kind wire.Kind, about wire.NodeID, pkt []byte) {
 	}
 }
 
-// again puts a packet that was sent before, by us or by another, into the repair lane, which sends it as it is. It reports
-// false, and counts it, when the lane is full: whoever lacks the packet asks again. The caller holds n.mu, and pokes the sender
-// when it is not the sender.
-func (n *Node) again(pkt []byte) bool {
-	if !n.outbox.repair.put(maxRepair, 0, wire.NodeID{}, pkt) {
-		n.discarded.Repair++
-		return false
-	}
-	return true
-}
-
 // pay takes the packet of a lane out of it if the budget lets it leave now, else it returns nil. The caller holds n.mu.
 func (n *Node) pay(now time.Time, lane Lane) []byte {
 	w := &n.outbox.lanes[lane]
@@ -143,7 +131,7 @@ func (n *Node) leave(now time.Time, lane Lane) []byte {
 		w.at = n.backlogged(now)
 	}
 	copy(pkt, n.ident.id[:]) // the header begins with it
-	return n.seal(pkt, kind)
+	return n.seal(now, pkt, kind)
 }
 
 // backlogged returns when the next packet of records may leave: while there are some that waited for the interface, after

@@ -1,39 +1,198 @@
 package livesync
 
 import (
+	"math/rand/v2"
 	"time"
 
+	"starling/livesync/repair"
 	"starling/wire"
 )
 
+const (
+	// fromStart is up to how many packets that a node sent before we knew it are asked for, when it started after we did.
+	fromStart = 128
+	// mendMargin is how much earlier than the packet before it a record that was lost may have been announced: records of the
+	// two kinds wait for company in packets of their own, and for the budget.
+	mendMargin = time.Second
+)
+
+// mending gets lost packets back. The node's lock guards it.
+type mending struct {
+	*repair.Machine
+	ranges []wire.Range               // scratch
+	asking [wire.MaxUnfragmented]byte // what waits in the control lane
+	ripe   bool                       // the sender has to apply what was held; only the sender touches it
+}
+
+func newMending(cfg *Config, rng *rand.Rand) *mending {
+	return &mending{Machine: repair.New(cfg.ID, rng), ranges: make([]wire.Range, 0, wire.MaxRanges)}
+}
+
 // believed is told that a node was proven to live in an epoch that is new to us, and the sequence of the first packet of records that
-// it had not sent when we heard of the epoch. The caller holds n.mu.
-func (n *Node) believed(_ time.Time, sender *node, first uint32) {
-	sender.seen.Start(first)
-	n.log.Info().Stringer("node", sender.id).Stringer("address", sender.address).Uint64("epoch", sender.life.epoch).
+// it had not sent when we heard of the epoch. Of one that started while we were there all is wanted. The caller holds n.mu.
+func (n *Node) believed(now time.Time, sender *node, first uint32) {
+	k, epoch, since := n.keyed, sender.life.epoch, now
+	if epoch > k.started && first <= fromStart {
+		first, since = 0, now.Add(-mendMargin)
+	}
+	k.mending.Open(now, sender.id, epoch, first, since)
+	n.log.Info().Stringer("node", sender.id).Stringer("address", sender.address).Uint64("epoch", epoch).
 		Msg("a node has shown that it has the cluster key and lives")
 }
 
-// mend takes in a packet of records of a believed node, and applies it unless it was applied before.
-func (n *Node) mend(now time.Time, sender *node, p *wire.Packet) {
+// mend takes in a packet b of a believed node: records are applied in the order in which they were sent, each once; and whatever came
+// may have ended the wait for what is missing. The caller holds n.order.
+func (n *Node) mend(now time.Time, sender *node, p *wire.Packet, b []byte) {
+	m := n.keyed.mending
+	v := repair.Held
 	n.mu.Lock()
-	fresh := sender.seen.Fresh(p.Seq)
-	if !fresh {
-		n.dropped.Replay++
+	if p.Kind == wire.KindLive4 || p.Kind == wire.KindLive6 {
+		v = m.Data(now, p.From, p.Epoch, p.Seq, b)
+		switch v {
+		case repair.Duplicate:
+			n.dropped.Duplicate++
+		case repair.Late, repair.Unknown:
+			n.dropped.Late++
+		case repair.Refused:
+			n.dropped.Refused++
+		}
+		if v != repair.Apply {
+			n.poke() // what is missing has a deadline
+		}
 	}
+	waits := m.Waits()
 	n.mu.Unlock()
-	if fresh {
+	if v == repair.Apply {
 		n.apply(now, sender, p)
+	}
+	if waits {
+		n.ripen(now)
 	}
 }
 
+// ripen applies what was held and waits for nothing any more, and passes on what is lost. The caller holds n.order.
+func (n *Node) ripen(now time.Time) {
+	for {
+		sender, p := n.held(now)
+		if sender == nil {
+			return
+		}
+		n.apply(now, sender, &p)
+	}
+}
+
+// held returns the next packet that was held and is to be applied now, and its sender's entry, nil when there is none.
+func (n *Node) held(now time.Time) (*node, wire.Packet) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m := n.keyed.mending
+	if since, lost := m.Lost(); lost && n.cut != nil {
+		n.cut(now, since.Add(-mendMargin))
+	}
+	b := m.Ready()
+	if b == nil {
+		return nil, wire.Packet{}
+	}
+	p, _ := wire.ParsePacket(b) // it was parsed before
+	sender := n.nodes.byID[p.From]
+	if sender == nil {
+		sender = &node{id: p.From} // forgotten meanwhile
+	}
+	return sender, p
+}
+
 // heedControl deals with what a believed node says of packets. The caller holds n.mu.
-func (n *Node) heedControl(_ time.Time, sender *node, p *wire.Packet) {
-	if p.Kind == wire.KindBye {
-		sender.life.bye = true
+func (n *Node) heedControl(now time.Time, sender *node, p *wire.Packet) {
+	m := n.keyed.mending
+	var err error
+	switch p.Kind {
+	case wire.KindNack:
+		var nack wire.Nack
+		if nack, err = p.Nack(m.ranges); err == nil {
+			m.Nack(now, &nack)
+		}
+	case wire.KindGone:
+		var gone wire.Gone
+		if gone, err = p.Gone(m.ranges); err == nil {
+			m.Gone(now, sender.id, &gone)
+		}
+	case wire.KindPromise:
+		var promise wire.Promise
+		if promise, err = p.Promise(m.ranges); err == nil {
+			m.Promise(now, &promise)
+		}
+	case wire.KindBye:
+		var bye wire.Bye
+		if bye, err = p.Bye(); err == nil {
+			sender.life.bye = true
+			m.Bye(now, sender.id, p.Epoch, bye.Next)
+		}
+	}
+	if err != nil {
+		n.dropped.Short++
 	}
 }
 
 // skip uses up the sequence of a packet of records that were offered at since or later and discarded, so that the
 // others see a gap. The caller holds n.mu.
-func (n *Node) skip(_ time.Time) { n.keyed.sealer.Burn(wire.SpaceData) }
+func (n *Node) skip(since time.Time) {
+	k := n.keyed
+	seq := k.sealer.Burn(wire.SpaceData)
+	k.mending.Discarded(since, k.sealer.Epoch(), seq)
+}
+
+// sealed is told of a packet of records that leaves. The caller holds n.mu.
+func (n *Node) sealed(now time.Time, pkt []byte) {
+	k := n.keyed
+	k.mending.Sent(now, k.sealer.Epoch(), k.sealer.Next(wire.SpaceData)-1, pkt)
+}
+
+// fillAsking puts a NACK, GONE or PROMISE that is due into the control lane, in which nothing waits: what is missing by the time the
+// lane is free is asked for in one. The caller holds n.mu.
+func (n *Node) fillAsking(now time.Time) {
+	if n.keyed == nil {
+		return
+	}
+	m, w := n.keyed.mending, &n.outbox.lanes[ControlLane]
+	if b, kind := m.Control(now, m.asking[:0]); kind != wire.KindEmpty {
+		w.pkt, w.kind = b, kind
+	}
+	m.ripe = m.ripe || m.Waits()
+}
+
+// fillRepair puts the next packet that is to be sent again into the repair lane, in which nothing waits, and reports whether there is
+// one. The caller holds n.mu.
+func (n *Node) fillRepair(now time.Time) bool {
+	w := &n.outbox.lanes[RepairLane]
+	if w.pkt == nil && n.keyed != nil {
+		w.pkt = n.keyed.mending.Resend(now)
+	}
+	return w.pkt != nil
+}
+
+// mendDue returns when fillAsking or fillRepair has something to do. The caller holds n.mu.
+func (n *Node) mendDue() (due time.Time) {
+	if n.keyed == nil {
+		return due
+	}
+	if n.outbox.lanes[ControlLane].pkt == nil {
+		due = n.keyed.mending.ControlDue()
+	}
+	if n.outbox.lanes[RepairLane].pkt == nil {
+		due = earliest(due, n.keyed.mending.ResendDue())
+	}
+	return due
+}
+
+// applyRipe applies what the sender has given up waiting for.
+func (n *Node) applyRipe(now time.Time) {
+	if n.keyed == nil || !n.keyed.mending.ripe {
+		return
+	}
+	m := n.keyed.mending
+	m.ripe = false
+	n.order.Lock()
+	defer n.order.Unlock()
+	n.ripen(now)
+	n.applyHeard(now)
+}

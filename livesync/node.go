@@ -29,10 +29,14 @@ type Node struct {
 	queue *queue        // that of outbox.batch
 	wake  chan struct{} // something was put or heard that the sender waits for
 
-	started bool          // the timers run; with ending touched by Run's goroutines one after the other only
-	ending  bool          // only what was offered is still sent
-	heard   []wire.Record // what the receiver has in hand, not yet applied
-	pkts    [][]byte      // the packets of a burst
+	started bool     // the timers run; with ending touched by Run's goroutines one after the other only
+	ending  bool     // only what was offered is still sent
+	pkts    [][]byte // the packets of a burst
+
+	// order is held by whoever applies records: the receiver, and with a key the sender as well, when it is over with waiting
+	// for what is missing. So the records of one node are applied in the order in which it sent them. It is taken before mu.
+	order sync.Mutex
+	heard []wire.Record // what was received and is not yet applied
 
 	mu        sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
 	rng       *rand.Rand
@@ -47,8 +51,9 @@ type Node struct {
 	dropped   Dropped
 	discarded Discarded // of the lanes other than live
 	outbox    outbox
-	keyed     *keyed                // nil: no key, which costs a comparison a packet
-	gap       func(since time.Time) // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
+	keyed     *keyed                     // nil: no key, which costs a comparison a packet
+	gap       func(since time.Time)      // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
+	cut       func(now, since time.Time) // told that some of what the others announced since then did not arrive and will not be sent again; may be nil
 }
 
 // New returns a node that does nothing yet.
@@ -76,7 +81,7 @@ func New(cfg Config) *Node {
 	}
 	n.queue = n.outbox.batch.q
 	if n.keyed != nil {
-		n.gap = n.skip
+		n.gap, n.keyed.mending = n.skip, newMending(&cfg, n.rng)
 	}
 	n.scrape = newScrapeSync(&n.cfg, n.rng)
 	return n
@@ -167,7 +172,7 @@ func (n *Node) joined(now time.Time, link Link) {
 	// What counts torrents is stale by now; records are not, and leave as the budget and the link have it.
 	o := &n.outbox
 	o.lanes[ControlLane], o.lanes[TellLane], o.lanes[RepairLane] = waiting{}, waiting{}, waiting{}
-	o.control.messages, o.repair.messages = o.control.messages[:0], o.repair.messages[:0]
+	o.control.messages = o.control.messages[:0]
 	o.backlog, o.grantAt = n.queue.position(), time.Time{}
 	n.queue.setAway(false, false)
 	if k := n.keyed; k != nil {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"starling/livesync/seal"
 	"starling/wire"
 )
 
@@ -41,8 +40,7 @@ type node struct {
 	empty  time.Time // when an empty type 0 packet was last heard: an opentracker of 2010
 	named  bool      // the log has named its dialect
 
-	life life        // keyed mode only
-	seen seal.Window // of its records; keyed mode only
+	life life // keyed mode only
 }
 
 // nodes is the table of the nodes heard. When it is full the least of them makes room: the one with the fewest packets, of

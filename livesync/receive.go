@@ -23,15 +23,19 @@ func (n *Node) hear(conn batchConn) error {
 			n.dropped.Kernel += uint64(overflowed)
 			n.mu.Unlock()
 		}
+		n.order.Lock()
 		for i := range ds {
 			n.take(now, ds[i].From, ds[i].To, ds[i].B)
 		}
 		n.applyHeard(now)
+		n.order.Unlock()
 	}
 }
 
 // receive takes in one datagram and applies its records.
 func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
+	n.order.Lock()
+	defer n.order.Unlock()
 	n.take(now, from, to, b)
 	n.applyHeard(now)
 }
@@ -42,10 +46,10 @@ func (n *Node) receive(now time.Time, from netip.AddrPort, to netip.Addr, b []by
 func (n *Node) take(now time.Time, from netip.AddrPort, to netip.Addr, b []byte) {
 	p, sender := n.admit(now, from, to, b)
 	switch {
-	case sender == nil || p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6:
+	case sender == nil:
 	case n.keyed != nil && p.Keyed:
-		n.mend(now, sender, &p)
-	default:
+		n.mend(now, sender, &p, b)
+	case p.Kind == wire.KindLive4 || p.Kind == wire.KindLive6:
 		n.apply(now, sender, &p)
 	}
 }
@@ -229,6 +233,7 @@ func (n *Node) clash(now time.Time, from netip.AddrPort) {
 func (n *Node) renamed(now time.Time) {
 	if k := n.keyed; k != nil {
 		k.rename(n.ident.id)
+		k.mending.Rename(n.ident.id)
 		k.state.begin(now)
 		n.poke()
 	}

@@ -11,7 +11,6 @@ import (
 type outbox struct {
 	batch   batch
 	control line // packets that have not asked the budget yet, as those below
-	repair  line
 	scratch [wire.MaxUnfragmented]byte
 	tell    [wire.MaxPacket]byte
 	lanes   [lanes]waiting
@@ -112,7 +111,7 @@ func (n *Node) nextLast(now time.Time) []byte {
 		k.said = true
 		bye := wire.Bye{Next: k.sealer.Next(wire.SpaceData)}
 		n.sent.Packets++
-		return n.seal(bye.Append(n.outbox.scratch[:0], n.ident.id), wire.KindBye)
+		return n.seal(now, bye.Append(n.outbox.scratch[:0], n.ident.id), wire.KindBye)
 	}
 }
 
@@ -161,7 +160,7 @@ func (n *Node) next(now time.Time) []byte {
 				return pkt
 			}
 		}
-		if n.fillRepair() {
+		if n.fillRepair(now) {
 			if pkt := n.pay(now, RepairLane); pkt != nil {
 				return pkt
 			}
@@ -191,17 +190,12 @@ func (n *Node) fillControl(now time.Time) bool {
 		}
 		n.say(kind, about, pkt)
 	}
-	if w := &o.lanes[ControlLane]; w.pkt == nil {
+	w := &o.lanes[ControlLane]
+	if w.pkt == nil {
 		w.pkt, w.kind = o.control.take()
 	}
-	return o.lanes[ControlLane].pkt != nil
-}
-
-// fillRepair does the same for a packet that is sent again.
-func (n *Node) fillRepair() bool {
-	w := &n.outbox.lanes[RepairLane]
 	if w.pkt == nil {
-		w.pkt, w.kind = n.outbox.repair.take()
+		n.fillAsking(now)
 	}
 	return w.pkt != nil
 }
@@ -275,7 +269,8 @@ func (n *Node) due(now time.Time) time.Time {
 	for _, lane := range [...]Lane{ControlLane, RepairLane} {
 		first = earliest(first, o.lanes[lane].at)
 	}
-	if len(o.control.messages) > 0 && o.lanes[ControlLane].pkt == nil || len(o.repair.messages) > 0 && o.lanes[RepairLane].pkt == nil {
+	first = earliest(first, n.mendDue())
+	if len(o.control.messages) > 0 && o.lanes[ControlLane].pkt == nil {
 		return now
 	}
 	if w := &o.lanes[LiveLane]; !w.at.IsZero() {

@@ -137,6 +137,7 @@ func (n *Node) returned(now time.Time, echoes []wire.Echo) bool {
 func (n *Node) heedState(now time.Time, sender *node, st *wire.State) {
 	sender.torrents = st.Torrents
 	sender.life.hear(now, st)
+	n.keyed.mending.State(now, sender.id, sender.life.epoch, st.Next[wire.SpaceData])
 	if n.keyed.member.Health != wire.CatchingUp { // else the counts come with the peers
 		n.scrape.beacon(now, sender.id, st.Torrents)
 	}

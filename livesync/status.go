@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"starling/livesync/repair"
 	"starling/wire"
 )
 
@@ -52,10 +53,13 @@ type Dropped struct {
 	Better  uint64 // tell entries we knew better, beyond what is collected
 
 	// Keyed mode only.
-	Auth     uint64 // the tag is wrong
-	Replay   uint64 // it was seen before, or its sender has said something else since
-	Unproven uint64 // of a node that has not shown yet that it lives: it did not return our challenge
-	Plain    uint64 // without a tag, from a node that should have one
+	Auth      uint64 // the tag is wrong
+	Replay    uint64 // it was seen before, or its sender has said something else since
+	Late      uint64 // records that had been given up, or of an epoch that is over
+	Duplicate uint64 // records that were here before: sent again for others, or replayed
+	Refused   uint64 // records behind a gap for which there was no room: they are asked for again
+	Unproven  uint64 // of a node that has not shown yet that it lives: it did not return our challenge
+	Plain     uint64 // without a tag, from a node that should have one
 }
 
 // NodeStatus is what is known of another node.
@@ -66,16 +70,15 @@ type NodeStatus struct {
 	Torrents  uint64 // from its last beacon
 	Packets   uint64
 	Records   uint64
-	Lost      uint64 // keyed mode only
-	Repaired  uint64 // keyed mode only
 	Dialect   string // "seed", "modern", "both", "2010", or empty while nothing tells
 	Mode      string // "plain", "keyed"
 
 	// Keyed mode only: what it says of itself.
-	Epoch  uint64
-	Member Member
-	Lag    time.Duration // how long its latest STATE was under way, as far as both clocks agree
-	Bye    bool          // it has ended
+	Epoch         uint64
+	Member        Member
+	Lag           time.Duration // how long its latest STATE was under way, as far as both clocks agree
+	Bye           bool          // it has ended
+	repair.Counts               // what became of its packets, beside those that were simply applied
 }
 
 // Status returns what the node knows of itself and the others.
@@ -96,12 +99,13 @@ func (n *Node) status(now time.Time) Status {
 		Dropped:   n.dropped,
 	}
 	live := n.queue.discarded()
-	live.Control, live.Repair = n.discarded.Control, n.discarded.Repair
-	s.Discarded = live
-	s.Dropped.Queue, s.Dropped.Better = live.records(), n.scrape.better.lost
+	live.Control = n.discarded.Control
 	if n.keyed != nil {
 		s.Mode, s.Epoch = "keyed", n.keyed.sealer.Epoch()
+		live.Repair = n.keyed.mending.Dropped()
 	}
+	s.Discarded = live
+	s.Dropped.Queue, s.Dropped.Better = live.records(), n.scrape.better.lost
 	switch {
 	case n.cfg.Interface == "":
 		s.Mode, s.State, s.Trouble = "off", "off", ""
@@ -117,7 +121,11 @@ func (n *Node) status(now time.Time) Status {
 		s.Withheld = fmt.Sprintf("an opentracker of 2010 was heard from %s within the last hour", n.scrape.legacyAddress)
 	}
 	for _, o := range n.nodes.sorted(now) {
-		s.Nodes = append(s.Nodes, o.status())
+		st := o.status()
+		if n.keyed != nil {
+			st.Counts = n.keyed.mending.Counts(o.id)
+		}
+		s.Nodes = append(s.Nodes, st)
 	}
 	return s
 }

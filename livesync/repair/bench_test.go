@@ -11,7 +11,7 @@ import (
 // BenchmarkInOrder is what repair costs a packet that is simply the next one, its copy for standing in included.
 func BenchmarkInOrder(b *testing.B) {
 	m := New(wire.NodeID{1}, rand.New(rand.NewPCG(1, 1)))
-	m.Open(begin, wire.NodeID{2}, 1, 0)
+	m.Open(begin, wire.NodeID{2}, 1, 0, begin)
 	pkt := make([]byte, 1460)
 	now := begin
 	var seq uint32
@@ -47,7 +47,7 @@ func BenchmarkSent(b *testing.B) {
 // BenchmarkGap is what a lost packet costs its receiver: 20 packets of which one is missing, and comes at the end.
 func BenchmarkGap(b *testing.B) {
 	m := New(wire.NodeID{1}, rand.New(rand.NewPCG(1, 1)))
-	m.Open(begin, wire.NodeID{2}, 1, 0)
+	m.Open(begin, wire.NodeID{2}, 1, 0, begin)
 	pkt := make([]byte, 1460)
 	out := make([]byte, 0, 1500)
 	now := begin

@@ -85,7 +85,7 @@ func (s *segment) odd(op byte, h *host, next func() byte, lost *byte) {
 	case 12:
 		h.m.Forget(other.id)
 		s.drain(h)
-		h.m.Open(s.now, other.id, other.epoch, other.next)
+		h.m.Open(s.now, other.id, other.epoch, other.next, s.now)
 	default:
 		s.run(time.Duration(next()) << op * time.Microsecond)
 	}

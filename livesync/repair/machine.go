@@ -67,23 +67,27 @@ func (m *Machine) Sent(now time.Time, epoch uint64, seq uint32, pkt []byte) {
 // Discarded is told of a sequence that was used up for records that were discarded.
 func (m *Machine) Discarded(now time.Time, epoch uint64, seq uint32) { m.ring.use(now, epoch, seq) }
 
-// Open is told that a node was proven to be in an epoch, of which next is the first packet that is wanted. What is missing of
-// an older epoch is given up. Nothing happens when the epoch is open already.
-func (m *Machine) Open(now time.Time, id wire.NodeID, epoch uint64, next uint32) {
+// Open is told that a node was proven to be in an epoch, of which next is the first packet that is wanted; none of those was
+// sent before since. What is missing of an older epoch is given up. Nothing happens when the epoch is open already. When there
+// are too many nodes the one that was silent longest is forgotten.
+func (m *Machine) Open(now time.Time, id wire.NodeID, epoch uint64, next uint32, since time.Time) {
 	p := m.byID[id]
 	var counts Counts
 	switch {
-	case p == nil && len(m.peers) >= maxPeers, p != nil && p.epoch == epoch:
-		return
 	case p == nil:
+		if len(m.peers) >= maxPeers {
+			m.Forget(slices.MinFunc(m.peers, func(a, b *peer) int { return a.heard.Compare(b.heard) }).id)
+		}
 		p = new(peer)
 		m.byID[id] = p
 		m.peers = append(m.peers, p)
+	case p.epoch == epoch:
+		return
 	default:
 		m.close(p)
 		counts = p.w.Counts
 	}
-	*p = peer{id: id, epoch: epoch, w: newWindow(now, &m.store, next), heard: now}
+	*p = peer{id: id, epoch: epoch, w: newWindow(since, &m.store, next), heard: now}
 	p.w.Counts = counts
 }
 
@@ -112,6 +116,9 @@ func (m *Machine) Counts(id wire.NodeID) Counts {
 	return Counts{}
 }
 
+// Dropped returns how many packets were to be sent again and found no room to wait: they will be asked for again.
+func (m *Machine) Dropped() uint64 { return m.queue.dropped }
+
 // of returns a node that is in an epoch, nil when it is not.
 func (m *Machine) of(id wire.NodeID, epoch uint64) *peer {
 	if p := m.byID[id]; p != nil && p.epoch == epoch {
@@ -133,6 +140,9 @@ func (m *Machine) settle(w *Window) {
 		m.ready = append(m.ready, w)
 	}
 }
+
+// Waits reports whether there may be something in Ready or Lost.
+func (m *Machine) Waits() bool { return len(m.ready) > 0 || m.cut }
 
 // Ready returns the next packet that was held and is to be applied now, nil when there is none. It is valid until the next call.
 func (m *Machine) Ready() []byte {
@@ -213,11 +223,10 @@ func (m *Machine) find(now time.Time, k key) []byte {
 	return nil
 }
 
-// Due returns when Control or Resend has to be called again, the zero time for not before something is heard.
-func (m *Machine) Due() time.Time {
-	due := m.queue.due()
+// ControlDue returns when Control has to be called again, the zero time for not before something is heard.
+func (m *Machine) ControlDue() (due time.Time) {
 	if len(m.ring.gone.Ranges) > 0 {
-		due = earlier(due, m.ring.due)
+		due = m.ring.due
 	}
 	for i := range m.pending {
 		due = earlier(due, m.pending[i].at)
@@ -227,6 +236,9 @@ func (m *Machine) Due() time.Time {
 	}
 	return due
 }
+
+// ResendDue returns when Resend has to be called again, the zero time when nothing is to be sent again.
+func (m *Machine) ResendDue() time.Time { return m.queue.due() }
 
 // earlier returns the earlier of two times that are not zero.
 func earlier(a, b time.Time) time.Time {

@@ -38,10 +38,11 @@ type again struct {
 
 // queue is what is to be sent again, and how fast.
 type queue struct {
-	wait   []again
-	live   float64 // live packets a second, decaying
-	tokens float64
-	at     time.Time // when these two were right
+	wait    []again
+	dropped uint64  // found no room
+	live    float64 // live packets a second, decaying
+	tokens  float64
+	at      time.Time // when these two were right
 }
 
 // has returns where a packet waits, -1 when it does not.
@@ -56,6 +57,7 @@ func (q *queue) put(now time.Time, k key) bool {
 		return true
 	}
 	if len(q.wait) >= queueSize {
+		q.dropped++
 		return false
 	}
 	q.wait = append(q.wait, again{k, now})

@@ -73,7 +73,7 @@ func newSegment(t testing.TB, seed uint64, n int) *segment {
 	for _, h := range s.hosts {
 		for _, o := range s.hosts {
 			if o != h {
-				h.m.Open(s.now, o.id, o.epoch, 0)
+				h.m.Open(s.now, o.id, o.epoch, 0, s.now)
 			}
 		}
 	}
@@ -124,8 +124,8 @@ func (s *segment) restart(h *host) {
 	h.last = map[wire.NodeID]key{}
 	for _, o := range s.hosts {
 		if o != h {
-			h.m.Open(s.now, o.id, o.epoch, o.next)
-			o.m.Open(s.now, h.id, h.epoch, 0)
+			h.m.Open(s.now, o.id, o.epoch, o.next, s.now)
+			o.m.Open(s.now, h.id, h.epoch, 0, s.now)
 			s.drain(o)
 		}
 	}
@@ -264,7 +264,7 @@ func (s *segment) run(d time.Duration) {
 			next = earlier(next, f.at)
 		}
 		for _, h := range s.hosts {
-			if due := h.m.Due(); !h.dead && !due.IsZero() {
+			if due := earlier(h.m.ControlDue(), h.m.ResendDue()); !h.dead && !due.IsZero() {
 				next = earlier(next, due)
 			}
 		}

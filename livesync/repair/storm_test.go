@@ -29,7 +29,7 @@ func TestReplay(t *testing.T) {
 	if c := b.m.Counts(a.id); c != (Counts{Duplicate: 9000}) || len(b.applied) != applied {
 		t.Errorf("%+v, applied %d more", c, len(b.applied)-applied)
 	}
-	if b.bytes[controlBytes]+b.bytes[againBytes]+a.bytes[controlBytes]+a.bytes[againBytes] != 0 || !b.m.Due().IsZero() || !a.m.Due().IsZero() {
+	if b.bytes[controlBytes]+b.bytes[againBytes]+a.bytes[controlBytes]+a.bytes[againBytes] != 0 || !b.m.ControlDue().IsZero() || !a.m.ResendDue().IsZero() {
 		t.Error("somebody answers")
 	}
 }

@@ -62,8 +62,9 @@ type Window struct {
 	waiting bool // in the machine's list of those that may have something ready
 }
 
-func newWindow(now time.Time, s *store, next uint32) *Window {
-	return &Window{store: s, tail: next, next: next, top: next, raised: now}
+// newWindow returns a window that waits for the packets from next on, which were sent since then.
+func newWindow(since time.Time, s *store, next uint32) *Window {
+	return &Window{store: s, tail: next, next: next, top: next, raised: since}
 }
 
 // take takes in a packet.
