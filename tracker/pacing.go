@@ -307,8 +307,8 @@ func (p *Pacing) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-ticker.C:
-			p.tick(now)
+		case <-ticker.C:
+			p.tick(time.Now()) // not the time at which it was due
 		}
 	}
 }
@@ -320,7 +320,7 @@ func (p *Pacing) tick(now time.Time) {
 	}
 	if b := p.bytes.Load(); b != nil {
 		b.gate.Tick(now)
-		if present, changed := b.writes.Tick(now); changed && p.cfg.Shared != nil {
+		if present, changed := b.writes.Tick(now, b.gate.Waiting()); changed && p.cfg.Shared != nil {
 			p.cfg.Shared(present)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 // A Bucket is a value without a lock: its holder guards it.
 type Bucket struct {
 	rate, burst int64
+	over        int64     // that the level may have beyond the burst: see Hold
 	level       int64     // whole tokens, below zero a debt
 	part        uint64    // of the next token, in 1/perToken, less than perToken
 	last        time.Time // up to where the time is paid out
@@ -73,12 +74,30 @@ func (b *Bucket) Refund(now time.Time, n int64) {
 
 // refund is Refund in a bucket that is filled up to the present.
 func (b *Bucket) refund(n int64) {
-	if n >= b.burst-b.level {
-		b.level, b.part = b.burst, 0
+	if n >= b.most()-b.level {
+		b.level, b.part = b.most(), 0
 		return
 	}
 	b.level += n
 }
+
+// most is where the bucket overflows.
+func (b *Bucket) most() int64 { return b.burst + b.over }
+
+// Hold lets the bucket, filled up to the present, gather so many tokens beyond
+// its burst. That is for the time in which somebody waits for its tokens and
+// looks again a little later than meant: the bucket was not idle meanwhile, and
+// what came belongs to who waits. 0 ends it: what is beyond the burst is gone.
+func (b *Bucket) Hold(over int64) {
+	b.over = min(max(over, 0), maxDebt)
+	if b.level >= b.most() {
+		b.level, b.part = b.most(), 0
+	}
+}
+
+// Keep ends Hold for what is still to come, and lets the bucket have what it
+// gathered.
+func (b *Bucket) Keep() { b.Hold(b.level - b.burst) }
 
 // Level returns how many whole tokens there are; below zero it is a debt.
 func (b *Bucket) Level(now time.Time) int64 {
@@ -112,14 +131,12 @@ func (b *Bucket) waitFor(level int64) time.Duration {
 	return time.Duration(min(wait, math.MaxInt64))
 }
 
-// SetRate changes rate and burst from now on. Time before now is paid at the
-// old rate; tokens beyond the new burst are gone, a debt stays.
+// SetRate changes rate and burst from now on, and ends Hold. Time before now is
+// paid at the old rate; tokens beyond the new burst are gone, a debt stays.
 func (b *Bucket) SetRate(now time.Time, rate, burst int64) {
 	b.refill(now)
 	b.rate, b.burst = max(rate, 0), min(max(burst, 1), maxDebt)
-	if b.level >= b.burst {
-		b.level, b.part = b.burst, 0
-	}
+	b.Hold(0)
 }
 
 // refill pays out the time since the last look. A product of 128 bits holds
@@ -133,7 +150,7 @@ func (b *Bucket) refill(now time.Time) {
 		return
 	}
 	b.last = now
-	if b.level == b.burst {
+	if b.level == b.most() {
 		return
 	}
 	hi, lo := bits.Mul64(uint64(b.rate), uint64(d))
@@ -148,8 +165,8 @@ func (b *Bucket) refill(now time.Time) {
 	default:
 		tokens = math.MaxUint64
 	}
-	if tokens >= uint64(b.burst-b.level) {
-		b.level, b.part = b.burst, 0
+	if tokens >= uint64(b.most()-b.level) {
+		b.level, b.part = b.most(), 0
 		return
 	}
 	b.level += int64(tokens)

@@ -67,11 +67,19 @@
 //
 //	rate x time + burst + leases in hand + one request
 //
+// A tick may be late on a busy machine. What came since the last one is then
+// still there for those who wait, or who could not be seen, up to a Lateness of
+// it (hold.go): it was theirs, and the machine alone kept it from them. Of the
+// bytes that go out no two seconds have more than the rate and a burst all the
+// same (window.go).
+//
 // # The files
 //
 //	bucket.go    Bucket      exact lazy refill, debt of one request
 //	share.go     Share       an epoch's bytes among connections: fair, ring, auto
+//	hold.go                  what ticks that are late do not lose
 //	writes.go    Writes      Share and its bucket for goroutines that write
+//	window.go                no two seconds with more than the rate
 //	reads.go     Reads       charged after the read
 //	amount.go                rates and percentages as they are written
 //	class.go     Class       the classes as they are configured, and judged
@@ -99,8 +107,8 @@
 //	Reads.mu       the bucket
 //	Recorder.mu    the samples and the hard limit
 //	Jail.mu        the sentences, which are replaced as a whole
-//	atomics        the tokens in the cells, the slots of the calendar, the
-//	               bytes of the running second
+//	atomics        the tokens in the cells and pockets, the slots of the
+//	               calendar, the bytes of the running second
 //	the holder     Bucket, Share, Tree, Queue, Shaper, Heavy, Debt, Rates,
 //	               Uplink, Health
 //	nothing        Classifier, Decide, Shares: they do not change

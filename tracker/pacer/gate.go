@@ -2,6 +2,7 @@ package pacer
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,7 @@ const Epoch = 10 * time.Millisecond
 type Gate struct {
 	leases *Leases // its mu guards the shaper and closed, too
 	shaper *Shaper[*Waiter]
+	ticked time.Time
 	closed bool
 }
 
@@ -51,7 +53,7 @@ func NewWaiter() *Waiter { return &Waiter{outcome: make(chan Outcome, 1)} }
 // NewGate puts leases for so many shards and queues of at most limit requests
 // per class in front of a tree, which belongs to the gate from now on.
 func NewGate(tree *Tree, shards, limit int) *Gate {
-	return &Gate{leases: NewLeases(tree, shards), shaper: NewShaper[*Waiter](tree, limit)}
+	return &Gate{leases: NewLeases(tree, shards), shaper: NewShaper[*Waiter](tree, limit), ticked: tree.now}
 }
 
 // Try takes n tokens without waiting; false: there are none, or others wait for
@@ -64,6 +66,7 @@ func (g *Gate) Try(now time.Time, shard, class int, n int64) bool {
 	}
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
+	g.lookLocked(now)
 	return !g.shaper.Waiting(class) && g.leases.renewLocked(now, c, class, n)
 }
 
@@ -76,6 +79,7 @@ func (g *Gate) TryWhole(now time.Time, shard, class int, n int64) bool {
 	}
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
+	g.lookLocked(now)
 	return !g.shaper.Waiting(class) && n <= max(c.left.Load(), 0)+g.leases.tree.Available(now, class) &&
 		g.leases.renewLocked(now, c, class, n)
 }
@@ -84,6 +88,7 @@ func (g *Gate) TryWhole(now time.Time, shard, class int, n int64) bool {
 func (g *Gate) TryOwn(now time.Time, class int, n int64) bool {
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
+	g.lookLocked(now)
 	return g.leases.tree.TakeOwn(now, class, n)
 }
 
@@ -110,6 +115,7 @@ func (g *Gate) enqueue(now time.Time, w *Waiter, c *cell, class int, client Clie
 	if g.closed {
 		return Closed, false
 	}
+	g.lookLocked(now)
 	if !g.shaper.Waiting(class) {
 		if g.leases.renewLocked(now, c, class, n) {
 			return Admitted, false
@@ -128,9 +134,31 @@ func (g *Gate) enqueue(now time.Time, w *Waiter, c *cell, class int, client Clie
 func (g *Gate) Tick(now time.Time) {
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
+	g.tickLocked(now)
+}
+
+// lookLocked makes up for a tick that is late, by whoever comes.
+func (g *Gate) lookLocked(now time.Time) {
+	if now.Sub(g.ticked) > late {
+		g.tickLocked(now)
+	}
+}
+
+func (g *Gate) tickLocked(now time.Time) {
+	if passed := now.Sub(g.ticked); passed > late {
+		g.leases.tree.missed(now, passed)
+	}
+	g.ticked = now
 	g.leases.reclaimLocked(now)
 	g.shaper.Expire(now, func(_ int, w *Waiter) { w.outcome <- Late })
 	g.shaper.Drain(now, func(_ int, w *Waiter) { w.outcome <- Admitted })
+}
+
+// Waiting says whether any request waits.
+func (g *Gate) Waiting() bool {
+	g.leases.mu.Lock()
+	defer g.leases.mu.Unlock()
+	return slices.ContainsFunc(g.shaper.queues, func(q *Queue[*Waiter]) bool { return q.Len() > 0 })
 }
 
 // Close sends all who wait away; whoever comes later and would have to wait
@@ -155,8 +183,8 @@ func (g *Gate) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-ticker.C:
-			g.Tick(now)
+		case <-ticker.C:
+			g.Tick(time.Now()) // not the time at which it was due
 		}
 	}
 }
@@ -167,6 +195,7 @@ func (g *Gate) Run(ctx context.Context) error {
 func (g *Gate) Available(now time.Time, class int) int64 {
 	g.leases.mu.Lock()
 	defer g.leases.mu.Unlock()
+	g.lookLocked(now)
 	if g.shaper.Waiting(class) {
 		return 0
 	}

@@ -27,10 +27,15 @@ type Leases struct {
 	tree *Tree
 }
 
+// pocket holds tokens that were taken from a bucket ahead of use.
+type pocket struct {
+	left atomic.Int64 // below zero: charged, and not asked for
+}
+
 // cell is the lease of one shard for one class, on a cache line of its own.
 type cell struct {
-	left  atomic.Int64 // tokens; below zero: charged, and not asked for
-	grant Grant        // what the tree gave since the last return; guarded by Leases.mu
+	pocket
+	grant Grant // what the tree gave since the last return; guarded by Leases.mu
 	_     [64 - 8 - 8*maxDepth]byte
 }
 
@@ -47,14 +52,14 @@ func (l *Leases) cell(shard, class int) *cell {
 	return &l.cells[int(uint(shard)%uint(l.shards))*l.classes+class]
 }
 
-// spend takes n tokens if the cell has them.
-func (c *cell) spend(n int64) bool {
+// spend takes n tokens if the pocket has them.
+func (p *pocket) spend(n int64) bool {
 	for {
-		left := c.left.Load()
+		left := p.left.Load()
 		if left < n {
 			return false
 		}
-		if c.left.CompareAndSwap(left, left-n) {
+		if p.left.CompareAndSwap(left, left-n) {
 			return true
 		}
 	}

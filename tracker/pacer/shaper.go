@@ -70,6 +70,10 @@ func (s *Shaper[T]) Push(now time.Time, class int, client Client, cost int64, re
 	if full {
 		s.waited[class].Dropped++
 	}
+	if s.queues[class].Len() == 1 {
+		s.tree.advance(now)
+		s.tree.hold(now, s.Waiting)
+	}
 	return victim, full
 }
 
@@ -83,7 +87,9 @@ func (s *Shaper[T]) Expire(now time.Time, late func(class int, request T)) {
 	}
 }
 
-// Drain serves what there are tokens for. serve must not call the Shaper.
+// Drain serves what there are tokens for. What still waits then is owed all that
+// comes until the next Drain, which may be late: see Tree.hold. serve must not
+// call the Shaper.
 func (s *Shaper[T]) Drain(now time.Time, serve func(class int, request T)) {
 	s.tree.advance(now)
 	for served := true; served; {
@@ -97,6 +103,7 @@ func (s *Shaper[T]) Drain(now time.Time, serve func(class int, request T)) {
 	}
 	for s.borrow(now, serve) {
 	}
+	s.tree.hold(now, s.Waiting)
 }
 
 // serve pays for the next request of a class d steps up and hands it out.

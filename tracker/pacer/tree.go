@@ -39,6 +39,9 @@ type node struct {
 	children  []*node
 	own, ceil Bucket
 
+	ownHold, ceilHold     hold
+	ownWanted, ceilWanted bool // by requests that wait, as of the last drain
+
 	actual                Rates
 	spent, borrowed, lent int64 // since the start
 }
@@ -86,6 +89,7 @@ func NewTree(name string, rate, burst int64, classes []Class, now time.Time) (*T
 		}
 		n.own = NewBucket(s.rate, s.burst, now)
 		n.ceil = NewBucket(s.ceil, s.ceilBurst(), now)
+		n.ownHold.shared, n.ceilHold.shared = s.hasChildren, s.hasChildren
 		t.nodes = append(t.nodes, n)
 		if s.parent >= 0 && !s.hasChildren {
 			t.leaves = append(t.leaves, n)

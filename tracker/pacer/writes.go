@@ -3,45 +3,78 @@ package pacer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Writes is the one bucket that all connections write through, and the Share
 // that divides it. It starts nothing: somebody calls Tick each Epoch, or Run.
+//
+//	Ask --- tokens in the pocket? --- compare-and-swap: granted    (no lock)
+//	 | no
+//	 v
+//	[lock] somebody waits, or no tokens? --- no: granted, and some more
+//	 | yes                                   for the pocket
+//	 v
+//	the ring of the Share; Tick divides what came among all in it
+//
+// Two things bound what is granted. The bucket keeps the rate to within its
+// burst, unless a tick is late while somebody waits: then what came since the
+// last one is still there. The window keeps any two seconds to the rate and a
+// burst, however late the ticks were before.
 type Writes struct {
+	pockets [writePockets]writePocket
+	writers atomic.Uint32 // that there ever were
+
 	mu     sync.Mutex // guards what follows and the flow and granted of each Writer
 	rate   int64
 	bucket Bucket
+	recent window
+	ahead  int64 // that went into pockets since the last tick, and was not seen in them again
 	share  *Share
+	hold   hold
+	ticked time.Time
 	due    time.Time // when the present epoch is over
+	coming bool      // there are requests whose answers wait to be asked for
+	change bool      // auto went over to another way, and nobody was told yet
 	closed bool
+}
+
+// writePockets is how many pockets there are: writers take turns.
+const writePockets = 16
+
+// writePocket is a pocket on a cache line of its own.
+type writePocket struct {
+	pocket
+	_ [56]byte
 }
 
 // Writer is one connection's side of Writes. One goroutine at a time uses it.
 type Writer struct {
 	writes  *Writes
+	pocket  *pocket
 	flow    Flow
+	slot    int64 // of the window, that counts its last grant; inPocket: none does yet
 	granted int64
 	ready   chan struct{} // holds one when granted became more than 0, or the end came
 }
 
+// inPocket is the slot of a grant that came out of a pocket.
+const inPocket = -1
+
 // NewWrites paces to a rate in bytes a second. The quantum is the least that is
 // worth a write of its own.
 func NewWrites(mode Sharing, rate, quantum int64, now time.Time) *Writes {
-	w := &Writes{rate: rate, share: NewShare(mode, rate, quantum), due: now}
-	w.bucket = NewBucket(rate, w.depth(), now)
-	return w
-}
-
-// depth is how much the bucket holds: its burst on top of what comes in an
-// epoch, so that none of the rate is lost when the tick at its end is late.
-func (w *Writes) depth() int64 {
-	return BurstOf(w.rate) + mulDiv(w.rate, int64(w.share.Epoch()), int64(time.Second))
+	return &Writes{
+		rate: rate, bucket: NewBucket(rate, BurstOf(rate), now), recent: newWindow(rate, now),
+		share: NewShare(mode, rate, quantum), due: now, ticked: now,
+	}
 }
 
 // NewWriter returns a connection's side.
 func (w *Writes) NewWriter() *Writer {
 	c := &Writer{writes: w, ready: make(chan struct{}, 1)}
+	c.pocket = &w.pockets[w.writers.Add(1)%writePockets].pocket
 	c.flow.writer = c
 	return c
 }
@@ -52,6 +85,10 @@ func (w *Writes) NewWriter() *Writer {
 // does not read holds one grant and not all that comes. 0: Writes is closed.
 // waited says that the time is another one now.
 func (c *Writer) Ask(now time.Time, n int64) (granted int64, waited bool) {
+	if c.pocket.spend(n) {
+		c.slot = inPocket
+		return n, false
+	}
 	if granted, ok := c.try(now, n); ok {
 		return granted, false
 	}
@@ -82,21 +119,76 @@ func (c *Writer) try(now time.Time, n int64) (granted int64, ok bool) {
 	if w.closed {
 		return 0, true
 	}
-	if level := w.bucket.Level(now); w.share.Flows() == 0 && level > 0 {
-		granted = min(n, max(level, w.share.quantum))
-		w.bucket.Charge(now, granted)
-		return granted, true
+	if now.Sub(w.ticked) > late {
+		w.tickLocked(now)
+	}
+	if w.share.Flows() == 0 {
+		w.emptyLocked(now, c.pocket)
+		if w.roomLocked(now) <= 0 {
+			w.reclaimLocked(now)
+		}
+		if room := w.roomLocked(now); room > 0 {
+			granted = min(n, max(room, w.share.quantum))
+			c.slot = w.takeLocked(now, granted)
+			w.fillLocked(now, c.pocket, min((leaseAnswers-1)*n, max(room-granted, 0)/(2*writePockets)))
+			return granted, true
+		}
 	}
 	w.share.Add(&c.flow, n)
+	w.holdLocked(now)
 	return 0, false
+}
+
+// takeLocked books n bytes that are granted, and returns the slot that has them.
+func (w *Writes) takeLocked(now time.Time, n int64) (slot int64) {
+	w.bucket.Charge(now, n)
+	return w.recent.add(now, n)
+}
+
+// fillLocked puts n tokens into a pocket.
+func (w *Writes) fillLocked(now time.Time, p *pocket, n int64) {
+	w.bucket.Charge(now, n)
+	w.ahead += n
+	p.left.Add(n)
+}
+
+// emptyLocked takes back what is in a pocket.
+func (w *Writes) emptyLocked(now time.Time, p *pocket) {
+	if p.left.Load() != 0 {
+		left := p.left.Swap(0)
+		w.ahead -= left
+		w.bucket.Refund(now, left)
+	}
+}
+
+// reclaimLocked takes back what is in all pockets. What is no more in them was
+// written in the meantime: it counts from now on.
+func (w *Writes) reclaimLocked(now time.Time) {
+	for i := range w.pockets {
+		w.emptyLocked(now, &w.pockets[i].pocket)
+	}
+	w.recent.add(now, max(w.ahead, 0))
+	w.ahead = 0
+}
+
+// roomLocked returns how much may be granted now.
+func (w *Writes) roomLocked(now time.Time) int64 {
+	return min(w.bucket.Level(now), w.recent.room(now)-w.ahead)
 }
 
 // Unwritten gives back n bytes of a grant that TCP did not take.
 func (c *Writer) Unwritten(now time.Time, n int64) {
-	if n > 0 {
-		c.writes.mu.Lock()
-		defer c.writes.mu.Unlock()
-		c.writes.bucket.Refund(now, n)
+	if n <= 0 {
+		return
+	}
+	w := c.writes
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bucket.Refund(now, n)
+	if c.slot == inPocket {
+		w.ahead -= min(n, max(w.ahead, 0))
+	} else {
+		w.recent.back(c.slot, n)
 	}
 }
 
@@ -104,39 +196,67 @@ func (c *Writer) Unwritten(now time.Time, n int64) {
 func (w *Writes) Charge(now time.Time, n int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.bucket.Charge(now, n)
+	w.takeLocked(now, n)
 }
 
-// SetRate changes the rate.
+// SetRate changes the rate. The bytes of the last two seconds were of another
+// one and are forgotten.
 func (w *Writes) SetRate(now time.Time, rate int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.reclaimLocked(now)
 	w.rate = rate
 	w.share.SetRate(rate)
-	w.bucket.SetRate(now, rate, w.depth())
+	w.bucket.SetRate(now, rate, BurstOf(rate))
+	w.recent = newWindow(rate, now)
+	w.holdLocked(now)
 }
 
-// Tick divides the bytes of an epoch when it is over. changed says that auto
-// went over to the way that present is, for one line in the log.
-func (w *Writes) Tick(now time.Time) (present Sharing, changed bool) {
+// Tick divides the bytes of an epoch when it is over. coming says that there
+// are requests which wait for something else before they ask here: then the
+// bucket is not idle either. changed says that auto went over to the way that
+// present is, for one line in the log.
+func (w *Writes) Tick(now time.Time, coming bool) (present Sharing, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.coming = coming
+	w.tickLocked(now)
+	changed, w.change = w.change, false
+	return w.share.Present(), changed
+}
+
+func (w *Writes) tickLocked(now time.Time) {
+	if passed := now.Sub(w.ticked); passed > late {
+		w.hold.missed(&w.bucket, now, passed)
+	}
+	w.ticked = now
+	w.reclaimLocked(now)
 	// A tick comes a little early as often as late; and more than the longest
 	// epoch is a clock that was set back.
-	if wait := w.due.Sub(now); wait > Epoch/2 && wait <= ringEpochMax {
-		return w.share.Present(), false
+	if wait := w.due.Sub(now); wait <= Epoch/2 || wait > ringEpochMax {
+		w.divideLocked(now)
 	}
-	used, changed := w.share.Divide(w.bucket.Level(now), func(f *Flow, n int64) int64 {
+	w.holdLocked(now)
+}
+
+// divideLocked ends an epoch.
+func (w *Writes) divideLocked(now time.Time) {
+	slot := w.recent.add(now, 0)
+	used, changed := w.share.Divide(w.roomLocked(now), func(f *Flow, n int64) int64 {
 		f.writer.granted += n
+		f.writer.slot = slot
 		f.writer.wake()
 		return n
 	})
-	w.bucket.Charge(now, used)
-	if changed {
-		w.bucket.SetRate(now, w.rate, w.depth())
-	}
+	w.takeLocked(now, used)
 	w.due = now.Add(w.share.Epoch())
-	return w.share.Present(), changed
+	w.change = w.change || changed
+}
+
+// holdLocked lets the bucket, filled up to the present, gather what comes in an
+// epoch whose end is late, if anybody waits.
+func (w *Writes) holdLocked(now time.Time) {
+	w.hold.settle(&w.bucket, now, w.coming || w.share.Flows() > 0)
 }
 
 // Present returns how the connections share the rate now, and how many of them
@@ -177,8 +297,8 @@ func (w *Writes) Run(ctx context.Context, report func(Sharing)) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-ticker.C:
-			if present, changed := w.Tick(now); changed {
+		case <-ticker.C:
+			if present, changed := w.Tick(time.Now(), false); changed {
 				report(present)
 			}
 		}
