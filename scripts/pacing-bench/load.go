@@ -33,6 +33,7 @@ type client struct {
 	number int
 	kind   string
 	conn   net.Conn
+	stamp  *stamped
 	greedy bool
 	pace   time.Duration // between the requests it would like to send
 }
@@ -93,6 +94,9 @@ func (r run) connect(o *options, where string) ([]*client, error) {
 			return nil, err
 		}
 		c := &client{number: i, kind: r.kinds[i%len(r.kinds)], conn: conn, greedy: i == 0}
+		if c.stamp, err = newStamped(conn); err != nil {
+			return nil, err
+		}
 		const answer = 500 // bytes, about
 		part := overload / 2 * float64(o.rate) / float64(o.connections-1)
 		if c.greedy {
@@ -152,7 +156,7 @@ func (c *client) ask(t *tally) {
 	}
 }
 
-// counter counts what arrives when it arrives.
+// counter counts what arrives by when it arrived.
 type counter struct {
 	c *client
 	t *tally
@@ -160,11 +164,11 @@ type counter struct {
 
 // Read reads from the connection.
 func (r *counter) Read(b []byte) (int, error) {
-	n, err := r.c.conn.Read(b)
-	t, now := r.t, time.Now()
+	n, at, err := r.c.stamp.read(b)
+	t := r.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i := int(now.Sub(t.start) / step); !now.Before(t.start) && i < len(t.steps) {
+	if i := int(at.Sub(t.start) / step); !at.Before(t.start) && i < len(t.steps) {
 		t.steps[i] += int64(n)
 		t.got[r.c.number] += int64(n)
 		t.classes[r.c.kind] += int64(n)

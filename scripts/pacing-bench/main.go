@@ -48,7 +48,9 @@ type options struct {
 func main() {
 	var o options
 	var seconds int
-	var crowded bool
+	var spins int
+	var crowded, spinning bool
+	raisedPriority := renice(os.Getpid(), raised)
 	flag.BoolVar(&crowded, "crowd", false, "a flash crowd and the calendar instead: -seconds 120 or so")
 	flag.StringVar(&o.starling, "starling", "", "`PATH` of the program")
 	flag.IntVar(&o.rate, "rate", 1_000_000, "bytes a second")
@@ -58,30 +60,49 @@ func main() {
 	flag.Float64Var(&o.jain, "jain", 0.98, "least Jain index of all but the greedy one")
 	flag.Float64Var(&o.assured, "assured", 97, "percent of its assured rate that a class gets at least")
 	flag.DurationVar(&o.wait, "wait", 2*time.Second, "longest wait for an answer")
+	flag.IntVar(&spins, "load", 0, "how many processes compete for the processors")
+	flag.BoolVar(&spinning, "spin", false, "be one of them")
 	flag.Parse()
+	if spinning {
+		spin()
+	}
+	stop, err := load(spins)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pacing-bench:", err)
+		os.Exit(2)
+	}
 	o.duration = time.Duration(seconds) * time.Second
-	ok := true
+	code := o.all(crowded)
+	stop()
+	fmt.Printf("load: %d competing processes, load average %s at the end; priority of the measurement raised: %v\n", spins, loadAverage(), raisedPriority)
+	os.Exit(code)
+}
+
+// all runs what is to be measured and returns the code to exit with.
+func (o *options) all(crowded bool) (code int) {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, "pacing-bench:", err)
+		return 2
+	}
 	if crowded {
 		c := crowd{clients: 2000, rate: 50, length: o.duration}
-		good, err := c.measure(os.Stdout, &o)
+		good, err := c.measure(os.Stdout, o)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "pacing-bench:", err)
-			os.Exit(2)
+			return fail(err)
 		}
 		if !good {
-			os.Exit(1)
+			return 1
 		}
-		return
+		return 0
 	}
 	for _, r := range []run{{"regular", []string{"regular"}}, {"classes", []string{"started", "regular", "scrape"}}} {
-		f, err := r.measure(&o)
+		f, err := r.measure(o)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "pacing-bench:", err)
-			os.Exit(2)
+			return fail(err)
 		}
-		ok = f.print(os.Stdout, &o, r) && ok
+		if !f.print(os.Stdout, o, r) {
+			code = 1
+		}
 	}
-	if !ok {
-		os.Exit(1)
-	}
+	return code
 }

@@ -24,6 +24,7 @@ func startWith(o *options, flags ...string) (where string, stop func(), err erro
 	if err := cmd.Start(); err != nil {
 		return "", nil, err
 	}
+	renice(cmd.Process.Pid, 0)
 	stop = func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
@@ -31,6 +32,7 @@ func startWith(o *options, flags ...string) (where string, stop func(), err erro
 	for range 100 {
 		if conn, err := net.Dial("tcp4", where); err == nil {
 			conn.Close()
+			renice(cmd.Process.Pid, 0)
 			return where, stop, nil
 		}
 		time.Sleep(50 * time.Millisecond)
