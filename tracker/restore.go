@@ -124,6 +124,9 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 	if mine < age+2 {
 		age = mine // streams to and fro must not make it younger each time
 	}
+	if table&roleBit == 0 {
+		marks |= was & partial // other nodes do not know who wants no more
+	}
 	p[2] |= s.stamps(age, min(told, s.toldAge(was))) | marks | was&completed
 	s.countPartial(tor, -partials(was))
 	if !moved {

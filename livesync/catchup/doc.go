@@ -35,4 +35,23 @@
 // Members and leavers have ages, not times, counted from when their block was made: no two clocks have to agree. Who catches up takes
 // for a block's age what has passed since it asked, less the block's milliseconds; so an age is at most the way to the teller and back too
 // long. A snapshot is aged by the wall clock.
+//
+// # Catching up
+//
+//	who lacks something                                     who knows it
+//	 |  TCP, TLS 1.3, both show the key of the cluster       |
+//	 |  <--------------------------------------------------> |
+//	 |  request: who asks, who is asked, within -----------> |  is that us, and this start of us?
+//	 |                                                       |  stops from the journal, a walk over the store
+//	 |  <--------------------------- HEADER LEAVERS SWARMS   |  block by block, as the budget has it
+//	 |  is that who we asked?                                |
+//	 |  store it; live records of meanwhile win              |
+//	 |  <------------------------------------------- END     |
+//	 |  it held all: forget who was not in it                |
+//
+// The [Machine] says when, whom and since when; a [Learner] takes a stream in; a [Teller] makes one; [Fetch] and [Server] carry it. All but the last
+// two are told the time and have no sockets. A stream that breaks off has told nothing wrong: the next source is asked for the same.
+//
+// At most eight nodes are told at once. A connection has five seconds for the handshake and the request, and ten for every block. Before the other side has
+// shown the key it gets nothing but a handshake.
 package catchup

@@ -1,0 +1,244 @@
+package catchup
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"starling/wire"
+)
+
+// maxMeanwhile bounds how many peers a learner hears of while it learns.
+const maxMeanwhile = 1_000_000
+
+// ErrMeanwhile says that so much happened while a stream came that it cannot be told from what the stream says. Ask again.
+var ErrMeanwhile = errors.New("too many records came meanwhile")
+
+// Store is what a learner and a teller need of the tracker's store.
+type Store struct {
+	// Walk begins a walk over the peers that the cluster learned of within that time, 0 for all.
+	Walk func(within time.Duration) Walk
+	// Restore begins to take in a stream that brings about so many peers.
+	Restore func(peers uint64) Restore
+	// Apply takes in records.
+	Apply func(now time.Time, rs []wire.Record)
+	// Count returns how many torrents and peers there are.
+	Count func() (torrents, peers uint64)
+}
+
+// Restore takes in one stream. What is fresher in the store stays.
+type Restore struct {
+	Swarms  func(now time.Time, late time.Duration, x *wire.Excerpt)
+	Leavers func(now time.Time, late time.Duration, l []wire.Leaver)
+	// Prune forgets peers last seen longer ago than cut of which the stream said nothing, and returns how many.
+	Prune func(now time.Time, cut time.Duration) (gone int)
+}
+
+// peerKey names a peer of a torrent.
+type peerKey struct {
+	hash wire.InfoHash
+	peer wire.Peer
+}
+
+// Learner takes in one stream while the cluster goes on. What a record says that came since the stream was asked for wins over what the
+// stream says of that peer, whichever is taken in first:
+//
+//	asked              block made                block taken in
+//	 |--------------------|--------------------------|-------------->
+//	      records here       records here               records here
+//	      the block may      the block knows            come last anyhow
+//	      know of them       nothing of them
+//	 |<------ noted, left out of the block --------->|
+//
+// A record can come while a block is being stored; it is applied once more afterwards. Of a stop that is in our own journal since
+// the cut, and of which the teller knows nothing yet, the stream is not believed either.
+type Learner struct {
+	store   Store
+	restore Restore
+	asked   time.Time
+	want    Want
+	dec     *Decoder
+	header  Header
+	ended   bool
+	counts  counts // what was taken in
+	gone    int    // peers forgotten at the end
+
+	mu        sync.Mutex                  // guards the rest
+	noted     map[peerKey]bool            // true: it completed
+	completed map[wire.InfoHash][]peerKey // those, by torrent
+	stopped   map[peerKey]time.Time       // before it was asked
+	storing   bool                        // a block is
+	again     []wire.Record               // that came meanwhile
+	full      bool
+}
+
+// NewLearner returns a learner of a stream that is asked for now. Own are the stops in our journal since the cut.
+func NewLearner(now time.Time, store Store, want Want, own []wire.Leaver) *Learner {
+	l := &Learner{
+		store: store, asked: now, want: want, dec: NewDecoder(),
+		noted: make(map[peerKey]bool), completed: make(map[wire.InfoHash][]peerKey), stopped: make(map[peerKey]time.Time, len(own)),
+	}
+	for i := range own {
+		l.stopped[peerKey{own[i].InfoHash, own[i].Peer}] = now.Add(-time.Duration(own[i].Age) * time.Millisecond)
+	}
+	return l
+}
+
+// Note is told of every record that is applied, before it is, and of every one that is offered. It does not block for long.
+func (l *Learner) Note(rs ...wire.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range rs {
+		r := &rs[i]
+		k := peerKey{r.InfoHash, r.Peer}
+		if l.full = l.full || len(l.noted) >= maxMeanwhile; l.full {
+			return
+		}
+		done := r.Flags.Completion() && r.Flags&wire.Stopped == 0
+		if done && !l.noted[k] {
+			l.completed[k.hash] = append(l.completed[k.hash], k)
+		}
+		l.noted[k] = l.noted[k] || done
+		if l.storing {
+			l.again = append(l.again, *r)
+		}
+	}
+}
+
+// Size returns how many bytes Take wants, 0 when the stream is over.
+func (l *Learner) Size() int { return l.dec.Size() }
+
+// Take takes in the next Size bytes of the stream.
+func (l *Learner) Take(now time.Time, b []byte) error {
+	block, err := l.dec.Next(b)
+	if err != nil || block == nil {
+		return err
+	}
+	late := max(now.Sub(l.asked.Add(block.At)), 0)
+	switch block.Kind {
+	case KindHeader:
+		if err := l.want.check(block.Header); err != nil {
+			return err
+		}
+		l.header = *block.Header
+		peers := uint64(0)
+		if l.prunes() {
+			_, peers = l.store.Count()
+			peers += l.header.Peers
+		}
+		l.restore = l.store.Restore(min(peers, maxPeers))
+	case KindLeavers:
+		l.leave(now, late, block.Leavers)
+	case KindSwarms:
+		l.swarms(now, late, block.At, block.Excerpt)
+	case KindEnd:
+		l.ended = true
+		if l.prunes() {
+			l.gone = l.restore.Prune(now, now.Sub(l.want.Since))
+		}
+	}
+	l.counts = l.dec.counts
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full {
+		return ErrMeanwhile
+	}
+	return nil
+}
+
+// maxPeers bounds what a teller can make us reserve: two bytes for each.
+const maxPeers = 200_000_000
+
+// prunes reports whether the stream holds all there is and we were in step with the teller at the cut: who was seen before and is
+// not in it has gone.
+func (l *Learner) prunes() bool {
+	return l.want.Prune && !l.want.Since.IsZero() && l.header.Complete && l.header.Within == 0
+}
+
+// leave forgets who stopped elsewhere, but for stops that we know of and peers that came back since.
+func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver) {
+	l.mu.Lock()
+	kept := leavers[:0]
+	for _, v := range leavers {
+		k := peerKey{v.InfoHash, v.Peer}
+		at := now.Add(-late - time.Duration(v.Age)*time.Millisecond)
+		_, noted := l.noted[k]
+		if own, ok := l.stopped[k]; noted || ok && own.Add(time.Second).After(at) {
+			continue
+		}
+		kept = append(kept, v)
+	}
+	l.mu.Unlock()
+	l.restore.Leavers(now, late, kept)
+}
+
+// swarms stores a block without the peers that are known better.
+func (l *Learner) swarms(now time.Time, late, made time.Duration, x *wire.Excerpt) {
+	l.mu.Lock()
+	l.filter(l.asked.Add(made), x)
+	l.storing, l.again = true, l.again[:0]
+	l.mu.Unlock()
+
+	l.restore.Swarms(now, late, x)
+
+	l.mu.Lock()
+	again := l.again
+	l.storing = false
+	l.mu.Unlock()
+	if len(again) > 0 {
+		l.store.Apply(now, again)
+	}
+}
+
+// filter takes those members out of an excerpt of which we know better, and adds to the counts the completions the teller cannot
+// have counted.
+func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
+	if len(l.noted) == 0 && len(l.stopped) == 0 {
+		return
+	}
+	in, out := 0, 0
+	for i := range x.Swarms {
+		s := &x.Swarms[i]
+		done := len(l.completed[s.InfoHash])
+		members := x.Members[in : in+s.Members]
+		in += s.Members
+		s.Members = 0
+		for j := range members {
+			m := members[j]
+			k := peerKey{s.InfoHash, m.Peer}
+			if completed, noted := l.noted[k]; noted {
+				if completed && m.Flags&wire.Complete != 0 {
+					done--
+				}
+				continue
+			}
+			if at, ok := l.stopped[k]; ok && at.After(made.Add(-time.Duration(m.Seen)*time.Millisecond)) {
+				continue
+			}
+			x.Members[out] = m
+			out++
+			s.Members++
+		}
+		if sum := s.Downloaded + uint64(max(done, 0)); sum > s.Downloaded {
+			s.Downloaded = sum
+		}
+	}
+	x.Members = x.Members[:out]
+}
+
+// Ended reports whether the stream came to its end.
+func (l *Learner) Ended() bool { return l.ended }
+
+// Progress is how far a learner has come.
+type Progress struct {
+	Header   Header
+	Torrents uint64 // that came
+	Peers    uint64
+	Stops    uint64
+	Gone     int // peers forgotten at the end because the stream did not have them
+}
+
+// Progress returns how far it has come. It may be called between two calls of Take.
+func (l *Learner) Progress() Progress {
+	return Progress{l.header, l.counts.swarms, l.counts.members, l.counts.leavers, l.gone}
+}

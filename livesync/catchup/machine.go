@@ -1,0 +1,356 @@
+package catchup
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"starling/wire"
+)
+
+// Waits of a machine.
+const (
+	// patience is how long a node that has just started waits for the first that could be asked: five STATEs.
+	patience = 5 * time.Second
+	// lookAround is how long it looks for a better one while all that it hears are catching up themselves.
+	lookAround = 3 * time.Second
+	// company is how long it waits for others to be heard once one is: what is asked for after all are heard is complete.
+	company = 300 * time.Millisecond
+	// stall is how long a stream may stand still, and an answer may take.
+	stall = 10 * time.Second
+	// firstRest and lastRest bound how long a node is left alone that could not be caught up from.
+	firstRest = 2 * time.Second
+	lastRest  = time.Minute
+	// forgotten is when a node that says nothing is not asked any more.
+	forgotten = 5 * time.Second
+	// maxAttempts is how often one node is asked for what only it may know.
+	maxAttempts = 3
+)
+
+// Other is what a node of which we know that it lives says of itself.
+type Other struct {
+	Want    // whom to ask: ID, Epoch and Addr; a port of 0 says that it cannot be asked
+	Uptime  time.Duration
+	Health  wire.Health
+	Peers   uint64
+	heard   time.Time
+	failed  int
+	rest    time.Time // it is left alone until then
+	refused bool      // it failed at least once since the start
+}
+
+// lack is something to be caught up with.
+type lack struct {
+	from     wire.NodeID // who knows it for sure; zero: everybody may
+	since    time.Time   // zero: everything
+	prune    bool        // see [Want]
+	attempts int
+}
+
+// Machine decides when to catch up, from whom and since when. It is told what happens and returns what to do:
+//
+//	state      event                                does                         then
+//	waiting    a healthy node was heard 0.3 s ago   fetch from the best          fetching
+//	           all heard are catching up, 3 s over  fetch from the best          fetching
+//	           nobody was heard for 5 s             -                            ready, idle
+//	idle       something lacks                      fetch from who knows it      fetching
+//	fetching   end of the stream                    what it brought lacks not    ready, idle
+//	           error, or nothing for 10 s           leave that node alone        resting
+//	resting    another node can be asked            fetch from it                fetching
+//	           2 s .. 1 min over                    fetch from the same          fetching
+//	           nobody is left                       -                            ready, resting
+//
+//	lacks      when                                              since                   from
+//	start      the program started                               the snapshot, or all    anybody
+//	doubt      it was caught up with from one that was catching  as at the start         anybody
+//	           up itself, and somebody is healthy now
+//	lost       repair gave up, or the sender has it no more      as repair says          the sender, or anybody
+//	met        a node is heard in an epoch we did not know       that epoch's start, or  the node, or anybody while
+//	                                                             our first fetch's       we have just started
+//
+// Ready stays: a node that serves is not taken out of service because it lacks something. Of nodes the healthy come before those that catch up
+// themselves, then the one with the most peers counts.
+type Machine struct {
+	started  time.Time
+	whole    time.Duration // after which a node knows all without having caught up: everybody has announced since
+	others   map[wire.NodeID]*Other
+	lacks    []lack
+	going    *Want // the stream that comes
+	goes     int   // which lack it is for
+	begun    time.Time
+	moved    time.Time // when something came last
+	first    time.Time // when the first stream was asked for
+	met      time.Time // when the last new node was heard
+	doubt    *lack     // what was brought since the start by a node that was catching up itself
+	ready    bool
+	complete bool
+}
+
+// NewMachine returns the machine of a node that starts now and knows what there was at since; zero: nothing. Timeout is the peer timeout.
+func NewMachine(now, since time.Time, timeout time.Duration) *Machine {
+	return &Machine{
+		started: now, whole: timeout, others: make(map[wire.NodeID]*Other),
+		lacks: []lack{{since: since, prune: true}},
+	}
+}
+
+// Heard is told of each STATE of a node that is known to live.
+func (m *Machine) Heard(now time.Time, o Other) {
+	was := m.others[o.ID]
+	if was == nil || was.Epoch != o.Epoch {
+		m.meet(now, &o)
+		was = new(Other)
+	}
+	if m.doubt != nil && was.Health == wire.CatchingUp && o.Health == wire.Healthy {
+		m.add(*m.doubt)
+		m.doubt = nil
+	}
+	o.heard, o.failed, o.rest, o.refused = now, was.failed, was.rest, was.refused
+	m.others[o.ID] = &o
+}
+
+// meet is told of a node that we have not heard in this epoch: until now what it told was not believed.
+func (m *Machine) meet(now time.Time, o *Other) {
+	m.met = now
+	switch since := now.Sub(m.first); {
+	case m.first.IsZero():
+		return // it is asked, or somebody who hears it, for all
+	case since < lookAround && o.Uptime > since+margin:
+		m.add(lack{since: m.first})
+	default:
+		m.add(lack{from: o.ID, since: later(now.Add(-o.Uptime), m.first)})
+	}
+}
+
+// Gone is told that a node has ended.
+func (m *Machine) Gone(id wire.NodeID) { delete(m.others, id) }
+
+// Lost is told that what a node told since then did not come and will not.
+func (m *Machine) Lost(id wire.NodeID, since time.Time) {
+	m.add(lack{from: id, since: since, prune: true})
+}
+
+// add joins what is lacked with what is lacked already: of one node everything since the first time.
+func (m *Machine) add(l lack) {
+	for i := range m.lacks {
+		if was := &m.lacks[i]; was.from == l.from && !(m.going != nil && m.goes == i) {
+			if was.since.IsZero() || !l.since.Before(was.since) {
+				return
+			}
+			was.since, was.prune = l.since, l.prune
+			return
+		}
+	}
+	if len(m.lacks) < maxLacks {
+		m.lacks = append(m.lacks, l)
+		return
+	}
+	last := &m.lacks[len(m.lacks)-1]
+	*last = lack{since: last.since} // of anybody, then
+	if l.since.Before(last.since) {
+		last.since = l.since
+	}
+}
+
+// maxLacks bounds what is kept in mind: more nodes than that are not heard.
+const maxLacks = 256
+
+// Next returns the stream that is to be asked for now, nil when there is none. It is told of by Began, Moved and Ended.
+func (m *Machine) Next(now time.Time) *Want {
+	m.forget(now)
+	if m.going != nil || now.Before(m.listenUntil(now)) {
+		return nil
+	}
+	for i := range m.lacks {
+		l := &m.lacks[i]
+		o := m.choose(now, l)
+		if o == nil {
+			continue
+		}
+		w := o.Want
+		w.Since, w.Prune = l.since, l.prune
+		m.going, m.goes, m.begun, m.moved = &w, i, now, now
+		if m.first.IsZero() {
+			m.first = now
+		}
+		return m.going
+	}
+	m.settle()
+	return nil
+}
+
+// listenUntil returns until when a node that has just started only listens.
+func (m *Machine) listenUntil(now time.Time) time.Time {
+	if m.ready || !m.first.IsZero() {
+		return time.Time{}
+	}
+	best := m.choose(now, &m.lacks[0])
+	switch {
+	case best == nil && len(m.askable()) > 0: // all failed
+		return time.Time{}
+	case best == nil:
+		return m.started.Add(patience)
+	case best.Health != wire.Healthy:
+		return m.started.Add(lookAround)
+	}
+	return earlier(m.met.Add(company), m.started.Add(patience))
+}
+
+// settle makes the node ready when nobody is left who could be asked for what it lacks since its start.
+func (m *Machine) settle() {
+	if m.ready {
+		return
+	}
+	for _, o := range m.askable() {
+		if !o.refused {
+			return
+		}
+	}
+	m.ready = true
+}
+
+// askable returns the nodes that can be caught up from.
+func (m *Machine) askable() (all []*Other) {
+	for _, o := range m.others {
+		if o.Addr.Port() != 0 && o.Health != wire.Draining {
+			all = append(all, o)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Other) int {
+		return cmp.Or(cmp.Compare(health(a), health(b)), cmp.Compare(b.Peers, a.Peers), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	return all
+}
+
+// health orders nodes by what they say of themselves: any health that is not known here is good.
+func health(o *Other) int {
+	if o.Health == wire.CatchingUp {
+		return 1
+	}
+	return 0
+}
+
+// choose returns whom to ask for what is lacked, nil for nobody now.
+func (m *Machine) choose(now time.Time, l *lack) *Other {
+	for _, o := range m.askable() {
+		if (l.from == wire.NodeID{} || l.from == o.ID) && !now.Before(o.rest) {
+			return o
+		}
+	}
+	return nil
+}
+
+// forget drops nodes that fell silent; what only they knew is asked of anybody.
+func (m *Machine) forget(now time.Time) {
+	for id, o := range m.others {
+		if now.Sub(o.heard) >= forgotten {
+			delete(m.others, id)
+		}
+	}
+	for i := 0; i < len(m.lacks); i++ {
+		l := m.lacks[i]
+		if l.from == (wire.NodeID{}) || m.going != nil && m.goes == i || m.others[l.from] != nil && l.attempts < maxAttempts {
+			continue
+		}
+		l.from, l.attempts = wire.NodeID{}, 0
+		m.remove(i)
+		i--
+		m.add(l)
+	}
+}
+
+// remove takes a lack out of the list.
+func (m *Machine) remove(i int) {
+	m.lacks = slices.Delete(m.lacks, i, i+1)
+	if m.goes > i {
+		m.goes--
+	}
+}
+
+// Moved is told that a piece of the stream came.
+func (m *Machine) Moved(now time.Time) { m.moved = now }
+
+// Stalled reports whether the stream that comes stands still: it is to be given up, and Ended told.
+func (m *Machine) Stalled(now time.Time) bool {
+	return m.going != nil && now.Sub(m.moved) >= stall
+}
+
+// Ended is told that the stream is over: it came whole, with that header, or did not.
+func (m *Machine) Ended(now time.Time, h *Header, err error) {
+	if m.going == nil {
+		return
+	}
+	l, from := &m.lacks[m.goes], m.others[m.going.ID]
+	start := !m.ready && l.from == wire.NodeID{}
+	i := m.goes
+	m.going = nil
+	if err != nil {
+		l.attempts++
+		if from != nil {
+			from.rest = now.Add(min(firstRest<<min(from.failed, 10), lastRest))
+			from.failed++
+			from.refused = true
+		}
+		return
+	}
+	if from != nil {
+		from.failed = 0
+		if start && from.Health == wire.CatchingUp {
+			m.doubt = &lack{since: l.since, prune: l.prune}
+		}
+	}
+	m.remove(i)
+	m.ready = m.ready || start
+	if h.Complete && (start || h.Within == 0) {
+		m.complete = true
+	}
+}
+
+// Due returns when Next has to be called again, the zero time for not before something is heard.
+func (m *Machine) Due(now time.Time) time.Time {
+	if m.going != nil {
+		return m.moved.Add(stall)
+	}
+	var due time.Time
+	if until := m.listenUntil(now); now.Before(until) {
+		due = until
+	}
+	if len(m.lacks) > 0 {
+		for _, o := range m.askable() {
+			if now.Before(o.rest) {
+				due = earlier(due, o.rest)
+			}
+		}
+	}
+	return due
+}
+
+// Ready reports whether the node has caught up since its start, or nobody could help it.
+func (m *Machine) Ready() bool { return m.ready }
+
+// Complete reports whether the node knows all that the cluster knows.
+func (m *Machine) Complete(now time.Time) bool {
+	return m.ready && (m.complete || now.Sub(m.started) >= m.whole)
+}
+
+// Going returns the stream that comes, nil when none does.
+func (m *Machine) Going() *Want { return m.going }
+
+// Lacks returns how many streams are still to be asked for.
+func (m *Machine) Lacks() int { return len(m.lacks) }
+
+// earlier returns the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,178 @@
+package catchup
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	// maxConnections is how many nodes are told at once.
+	maxConnections = 8
+	// handshakeTime is how long a connection may take until the request is there; and a connection that is not taken, to fail.
+	handshakeTime = 5 * time.Second
+	// paidPiece is how many bytes the budget is asked for at once: about a packet.
+	paidPiece = 1400
+	// longestWait is after how long the budget is asked again at the latest.
+	longestWait = time.Second
+)
+
+// Server tells other nodes what they lack.
+type Server struct {
+	// TLS is [TLS]'s.
+	TLS *tls.Config
+	// Answer makes the stream that a request asks for.
+	Answer func(now time.Time, r Request) (*Teller, error)
+	// Budget is asked before bytes leave; 0 lets them leave and has booked them, else it says after how long to ask again. Nil: nothing waits.
+	Budget func(now time.Time, bytes int) (wait time.Duration)
+	Log    zerolog.Logger
+}
+
+// Listen listens on an address, on the port given if it is free, else on any.
+func Listen(addr netip.AddrPort) (net.Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(context.Background(), "tcp", addr.String())
+	if err != nil {
+		ln, err = lc.Listen(context.Background(), "tcp", netip.AddrPortFrom(addr.Addr(), 0).String())
+	}
+	return ln, err
+}
+
+// Serve answers on ln until ctx ends, and closes it. Then it returns nil, else why it could not go on.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	var all sync.WaitGroup
+	defer all.Wait()
+	places := make(chan struct{}, maxConnections)
+	for {
+		conn, err := ln.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || !sleep(ctx, time.Second) { // else no descriptors are left, or the like
+				return err
+			}
+			continue
+		}
+		select {
+		case places <- struct{}{}:
+			all.Go(func() {
+				defer func() { <-places }()
+				s.serve(ctx, conn)
+			})
+		default:
+			conn.Close() // whoever is refused asks another node, or later
+		}
+	}
+}
+
+// serve answers one connection.
+func (s *Server) serve(ctx context.Context, raw net.Conn) {
+	defer raw.Close()
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	log := s.Log.With().Stringer("address", raw.RemoteAddr()).Logger()
+	raw.SetDeadline(time.Now().Add(handshakeTime))
+	conn := tls.Server(raw, s.TLS)
+	var b [RequestSize]byte
+	if _, err := io.ReadFull(conn, b[:]); err != nil {
+		log.Debug().Err(err).Msg("catching up: a connection came to nothing")
+		return
+	}
+	r, err := ParseRequest(b[:])
+	var teller *Teller
+	if err == nil {
+		teller, err = s.Answer(time.Now(), r)
+	}
+	if err != nil {
+		log.Warn().Err(err).Msg("catching up: a request was refused")
+		return
+	}
+	start, sent := time.Now(), 0
+	for b := teller.Next(start); b != nil; b = teller.Next(time.Now()) {
+		if err := s.write(ctx, conn, b); err != nil {
+			log.Debug().Err(err).Msg("catching up: who asked has gone")
+			return
+		}
+		sent += len(b)
+	}
+	conn.CloseWrite()
+	log.Info().Stringer("node", r.ID).Int("bytes", sent).Dur("ms", time.Since(start)).Msg("catching up: a node was told what it lacked")
+}
+
+// write sends a block as the budget has it.
+func (s *Server) write(ctx context.Context, conn net.Conn, b []byte) error {
+	for len(b) > 0 {
+		n := len(b)
+		if s.Budget != nil {
+			n = min(n, paidPiece)
+			for wait := s.Budget(time.Now(), n); wait > 0; wait = s.Budget(time.Now(), n) {
+				if !sleep(ctx, min(wait, longestWait)) {
+					return ctx.Err()
+				}
+			}
+		}
+		conn.SetDeadline(time.Now().Add(stall))
+		if _, err := conn.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// sleep waits and reports whether ctx has not ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// Fetch asks for a stream and hands over its bytes, in pieces of as many as size says, until that says 0.
+func Fetch(ctx context.Context, cfg *tls.Config, w *Want, request []byte, size func() int, take func(now time.Time, b []byte) error) error {
+	dialer := net.Dialer{Timeout: handshakeTime}
+	dialer.SetMultipathTCP(false)
+	raw, err := dialer.DialContext(ctx, "tcp", w.Addr.String())
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	raw.SetDeadline(time.Now().Add(handshakeTime))
+	conn := tls.Client(raw, cfg)
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	buf := make([]byte, 0, fullBlock)
+	for n := size(); n > 0; n = size() {
+		if cap(buf) < n {
+			buf = make([]byte, 0, n)
+		}
+		conn.SetDeadline(time.Now().Add(stall))
+		if _, err := io.ReadFull(conn, buf[:n]); err != nil {
+			return err
+		}
+		if err := take(time.Now(), buf[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
