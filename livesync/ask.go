@@ -36,6 +36,8 @@ func (s askState) String() string { return askStateNames[s] }
 //	                  |                 |
 //	                  +-tell-> idle     +-three times in vain-> idle
 //
+// While an earlier tell is not paid off collect goes on: a tell is charged whole when it is asked for.
+//
 // A node that did not answer, or whose answer held no news, is left alone for
 // a back-off that doubles each time: it may be gone, or it may serve torrents that our access list refuses, for ever.
 type asking struct {
@@ -47,6 +49,38 @@ type asking struct {
 	tries    int
 	learned  bool // a tell brought news
 	backOffs map[wire.NodeID]backOff
+
+	owe     func(now time.Time, bytes int64) (wait time.Duration) // Config.Owe
+	settle  func(now time.Time, bytes int64)                      // Config.Settle
+	charged int64                                                 // for the tell that was asked for
+	came    int64                                                 // of it, and of others at the time
+}
+
+// maxOwed bounds what a beacon may make us believe a tell to have: torrents enough for any tracker, and a number that adds up.
+const maxOwed = 1 << 40
+
+// tellBytes returns how many bytes a tell of so many torrents has.
+func tellBytes(torrents uint64) int64 {
+	torrents = min(torrents, maxOwed/wire.TellSize)
+	packets := (torrents + wire.MaxTells - 1) / wire.MaxTells
+	return int64(torrents*wire.TellSize + packets*wire.HeaderSize)
+}
+
+// pay asks for leave to inquire, and returns for how long there is none. What was charged is settled when the tell is over.
+func (a *asking) pay(now time.Time) (wait time.Duration) {
+	if a.owe == nil {
+		return 0
+	}
+	a.charged, a.came = tellBytes(a.torrents), 0
+	return a.owe(now, a.charged)
+}
+
+// end ends the asking for this time.
+func (a *asking) end(now time.Time) {
+	if a.settle != nil && a.charged != a.came {
+		a.settle(now, a.came-a.charged)
+	}
+	a.state, a.at = idle, time.Time{}
 }
 
 type backOff struct {
@@ -72,8 +106,9 @@ func (a *asking) beacon(now time.Time, from wire.NodeID, torrents uint64, jitter
 	a.target, a.torrents = from, torrents
 }
 
-// told is told of a tell, whoever sent it; learned says whether it held news.
-func (a *asking) told(now time.Time, learned bool) {
+// told is told of a packet of a tell, whoever sent it, that has so many bytes; learned says whether it held news.
+func (a *asking) told(now time.Time, bytes int64, learned bool) {
+	a.came += bytes
 	switch a.state {
 	case collect:
 		a.state, a.at = idle, time.Time{}
@@ -91,14 +126,18 @@ func (a *asking) next(now time.Time) (target wire.NodeID, ok bool) {
 	}
 	switch {
 	case a.state == collect:
+		if wait := a.pay(now); wait > 0 {
+			a.at = now.Add(min(wait, maxBackOff))
+			return target, false
+		}
 		a.state, a.tries = asked, 0
 	case a.state == receiving && a.learned:
 		delete(a.backOffs, a.target)
-		a.state, a.at = idle, time.Time{}
+		a.end(now)
 		return target, false
 	case a.state == receiving || a.tries == maxTries:
 		a.leaveAlone(now)
-		a.state, a.at = idle, time.Time{}
+		a.end(now)
 		return target, false
 	}
 	a.tries++

@@ -69,6 +69,11 @@ type Config struct {
 	// booked it; else it says after how long to ask again. Records that wait stay in the queue, which gives up its oldest
 	// when it is full. Nil: nothing waits.
 	Budget func(now time.Time, lane Lane, bytes int) (wait time.Duration)
+	// Owe is asked before an inquiry, with how many bytes the tell will have that it asks for, which comes as fast as the other node
+	// sends: 0 lets the inquiry leave and has charged them; else it says after how long to ask again. Nil: nothing waits.
+	Owe func(now time.Time, bytes int64) (wait time.Duration)
+	// Settle is told, when that tell is over or was given up, how many bytes more came than were charged; below zero, fewer. Nil with Owe.
+	Settle func(now time.Time, bytes int64)
 	// Appeared is called when a node is heard that was not heard within [AbsentAfter] beacon intervals. It must only leave
 	// word, and ask [Node.Status] later. Nil: nobody wants to know.
 	Appeared func()

@@ -33,7 +33,9 @@ type scrapeSync struct {
 }
 
 func newScrapeSync(cfg *Config, rng *rand.Rand) scrapeSync {
-	return scrapeSync{cfg: cfg, rng: rng, ask: newAsking(cfg.BeaconInterval), better: newBetter()}
+	s := scrapeSync{cfg: cfg, rng: rng, ask: newAsking(cfg.BeaconInterval), better: newBetter()}
+	s.ask.owe, s.ask.settle = cfg.Owe, cfg.Settle
+	return s
 }
 
 // start is told that the node runs. The first beacon waits, so that a node
@@ -77,7 +79,7 @@ func (s *scrapeSync) told(now time.Time, self wire.NodeID, p *wire.Packet) {
 		}
 	}
 	quiet := now.Add(s.cfg.BeaconInterval + s.jitter())
-	s.ask.told(now, learned)
+	s.ask.told(now, int64(wire.HeaderSize+p.Len()*wire.TellSize), learned)
 	s.better.told(quiet)
 	if bytes.Compare(p.From[:], self[:]) < 0 {
 		s.tell.lowerTold(quiet)

@@ -43,6 +43,7 @@ type node struct {
 	onDemand *ondemand.Registry // nil: there is no state directory to keep them in
 	steering *steering
 	lanes    *laneBudget // nil: livesync has no rate of its own
+	tells    *tellDebt   // nil: livesync has no rate
 	classes  classTables // in force; what reads the configuration again has them to itself
 
 	documents  *document.Admission
@@ -83,6 +84,7 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if n.lanes, err = newLaneBudget(cfg, n.started); err != nil {
 		return nil, err
 	}
+	n.tells = n.newTellDebt(n.started)
 	err = n.listen()
 	if err == nil {
 		err = n.joinGroup(iface)
@@ -232,7 +234,7 @@ func (n *node) storeConfig(offer func(wire.Record)) tracker.Config {
 // syncConfig is what live sync of such a tracker is made with, but for who it is.
 func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 	cfg := n.cfg
-	return livesync.Config{
+	sync := livesync.Config{
 		Group: cfg.group, Interface: n.iface, Nodes: cfg.nodes,
 		Flush: cfg.flush, Dialect: cfg.dialect, ScrapeSync: cfg.scrapeSync,
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
@@ -241,6 +243,10 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 		Budget: n.syncBudget(),
 		Log:    n.log,
 	}
+	if n.tells != nil {
+		sync.Owe, sync.Settle = n.tells.owe, n.tells.settle
+	}
+	return sync
 }
 
 // run serves until ctx ends or a part fails, and then ends in the order in which
