@@ -99,6 +99,7 @@ type actor struct {
 	node  *Node
 	state string
 	gone  bool
+	deaf  string // the kind of packets that it does not hear
 }
 
 // command runs one line:
@@ -113,6 +114,7 @@ type actor struct {
 //	raw ADDRESS HEX                           a datagram from there, to all nodes
 //	run DURATION                              time passes
 //	kill NAME                                 it falls silent
+//	deaf NAME [KIND]                          it hears no packets of a kind from now on, or everything again
 //	end NAME                                  it says what is left to be said, and falls silent
 //	show NAME                                 its status
 func (d *dialogue) command(f []string) {
@@ -158,6 +160,8 @@ func (d *dialogue) command(f []string) {
 		d.run(dur)
 	case "kill":
 		d.find(f[1]).gone = true
+	case "deaf":
+		d.find(f[1]).deaf = strings.Join(f[2:], "")
 	case "end":
 		d.end(d.find(f[1]))
 	case "restart":
@@ -326,7 +330,7 @@ func (d *dialogue) settle() {
 			if a.gone {
 				continue
 			}
-			for pkt := a.node.next(d.now); pkt != nil; pkt = a.node.next(d.now) {
+			for pkt := a.node.Next(d.now); pkt != nil; pkt = a.node.Next(d.now) {
 				d.send(a, pkt)
 				again = true
 			}
@@ -342,8 +346,9 @@ func (d *dialogue) send(a *actor, pkt []byte) {
 }
 
 func (d *dialogue) deliver(from netip.AddrPort, pkt []byte) {
+	p, _ := wire.ParsePacket(pkt)
 	for _, a := range d.actor {
-		if !a.gone {
+		if !a.gone && a.deaf != p.Kind.String() {
 			a.node.receive(d.now, from, wire.Group.Addr(), pkt)
 			d.noteState(a)
 		}
@@ -368,8 +373,8 @@ func (d *dialogue) show(a *actor) {
 	}
 	for _, o := range n.status(d.now).Nodes {
 		if o.Mode == "keyed" {
-			d.say(a.name, fmt.Sprintf("believes %s at %s, epoch %s: %d packets, %d records, %d torrents, %s, %q, ended: %t",
-				o.ID, o.Address, sinceEpoch(o.Epoch), o.Packets, o.Records, o.Torrents, o.Member.Health, o.Member.URL, o.Bye))
+			d.say(a.name, fmt.Sprintf("believes %s at %s, epoch %s: %d packets, %d records, %d torrents, %s, %q, ended: %t, %+v",
+				o.ID, o.Address, sinceEpoch(o.Epoch), o.Packets, o.Records, o.Torrents, o.Member.Health, o.Member.URL, o.Bye, o.Counts))
 		}
 	}
 	for _, o := range n.nodes.sorted(d.now) {
@@ -425,6 +430,8 @@ func describePacket(pkt []byte, names map[wire.NodeID]string) string {
 	switch p.Kind {
 	case wire.KindState:
 		return describeState(&p, names)
+	case wire.KindNack, wire.KindGone, wire.KindPromise:
+		return describeMending(&p, names)
 	case wire.KindBye:
 		bye, err := p.Bye()
 		return fmt.Sprintf("> bye, next %d, %v", bye.Next, err)
@@ -464,6 +471,18 @@ func describeState(p *wire.Packet, names map[wire.NodeID]string) string {
 	}
 	return fmt.Sprintf("> state (%d of epoch %s), next %d, %d torrents%s, echoes: %s",
 		p.Seq, sinceEpoch(p.Epoch), st.Next[wire.SpaceData], st.Torrents, inquires, strings.Join(echoes, " "))
+}
+
+// describeMending puts a packet about packets into words.
+func describeMending(p *wire.Packet, names map[wire.NodeID]string) string {
+	if n, err := p.Nack(nil); err == nil {
+		return fmt.Sprintf("> nack to %s: %v", names[n.Target], n.Ranges)
+	}
+	if g, err := p.Gone(nil); err == nil {
+		return fmt.Sprintf("> gone since %d ms: %v", g.Age, g.Ranges)
+	}
+	m, err := p.Promise(nil)
+	return fmt.Sprintf("> promise for %s: %v, %v", names[m.Sender], m.Ranges, err)
 }
 
 // number is the inverse of HashOf.
