@@ -25,11 +25,13 @@ const maxText = 256
 type life struct {
 	epoch    uint64
 	member   Member
-	said     time.Time     // when its latest STATE came
-	lag      time.Duration // how long that was under way, as far as both clocks agree
-	bye      bool          // it has said that it ends
-	inquired time.Time     // when it asked us last, by STATE
-	asks     bool          // its latest STATE asks us
+	said     time.Time // when its latest STATE came
+	lags     lags
+	diverges divergence
+	otherKey bool      // it signs with another key than we do
+	bye      bool      // it has said that it ends
+	inquired time.Time // when it asked us last, by STATE
+	asks     bool      // its latest STATE asks us
 }
 
 // hear takes in what a STATE says. Texts are made anew only when they have changed.
@@ -39,7 +41,7 @@ func (l *life) hear(now time.Time, st *wire.State) {
 		Peers: st.Peers, Capacity: st.Capacity, Role: st.Role, Health: st.Health, CatchUpPort: st.CatchUpPort,
 		Version: printable(m.Version, st.Version), URL: printable(m.URL, st.URL),
 	}
-	l.said, l.lag = now, now.Sub(time.Unix(0, st.Sent))
+	l.said = now
 }
 
 // printable returns a text of another node, with a question mark for all that is not plain ASCII: it is shown on terminals and in pages.

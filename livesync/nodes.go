@@ -153,13 +153,15 @@ func (n *node) strange(now time.Time, ours Dialect) bool {
 func within(now, t time.Time, d time.Duration) bool { return !t.IsZero() && now.Sub(t) < d }
 
 // status returns what there is to see of another node.
-func (n *node) status() NodeStatus {
+func (n *node) status(own *Member) NodeStatus {
 	s := NodeStatus{
 		ID: n.id, Address: n.address, LastHeard: n.heard, Torrents: n.torrents,
 		Packets: n.packets, Records: n.records, Dialect: n.dialect(), Mode: "plain",
 	}
 	if l := &n.life; l.epoch != 0 {
-		s.Mode, s.Epoch, s.Member, s.Lag, s.Bye = "keyed", l.epoch, l.member, l.lag, l.bye
+		s.Mode, s.Epoch, s.Member, s.Bye = "keyed", l.epoch, l.member, l.bye
+		s.Lag, s.LagMax = l.lags.quantiles()
+		s.OtherKey, s.Divergence = l.otherKey, l.diverges.status(max(own.Peers, l.member.Peers))
 		s.Member.Health = l.health()
 	}
 	return s

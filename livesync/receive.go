@@ -83,6 +83,9 @@ func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 	n.dropped.Address += invalid
 	n.dropped.Double += skipped
 	sender.records += uint64(p.Len())
+	if p.Keyed {
+		sender.life.lags.applied(now, p.Seq+1)
+	}
 	if four > 0 {
 		n.speaks(now, sender, p.Kind == wire.KindLive6)
 	}

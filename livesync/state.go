@@ -138,6 +138,7 @@ func (n *Node) heedState(now time.Time, sender *node, st *wire.State) {
 	sender.torrents = st.Torrents
 	sender.life.hear(now, st)
 	n.keyed.mending.State(now, sender.id, sender.life.epoch, st.Next[wire.SpaceData])
+	n.compare(now, sender, st)
 	if n.keyed.member.Health != wire.CatchingUp { // else the counts come with the peers
 		n.scrape.beacon(now, sender.id, st.Torrents)
 	}
@@ -150,4 +151,17 @@ func (n *Node) heedState(now time.Time, sender *node, st *wire.State) {
 	}
 	l.asks = asks
 	n.poke()
+}
+
+// compare takes from a STATE how long its sender's packets take and how far its peers are from ours. The caller holds n.mu.
+func (n *Node) compare(now time.Time, sender *node, st *wire.State) {
+	l := &sender.life
+	l.lags.said(time.Unix(0, st.Sent), st.Next[wire.SpaceData])
+	l.lags.applied(now, n.keyed.mending.Next(sender.id))
+	l.otherKey = !n.keyed.opener.SignsLikeUs(sender.id)
+	if n.cfg.Sketch == nil || l.otherKey {
+		l.diverges = divergence{}
+		return
+	}
+	l.diverges.hear(st, n.cfg.Sketch(int(st.Group)), n.keyed.member.Peers)
 }

@@ -16,7 +16,8 @@ type Status struct {
 	Interface string         // the interface joined on; while there is none, what was asked for
 	Address   netip.AddrPort // where our packets come from; not valid while not joined
 	Mode      string         // "plain", "keyed", or "off"
-	Epoch     uint64         // keyed mode only
+	Epoch     uint64         // keyed mode only, as the next
+	Self      Member         // what our latest STATE said of us
 	State     string         // "off", "down", or scrape sync's: "idle", "collect", "asked", "receiving", "telling", "waiting"
 	Trouble   string         // why the group is not joined, empty when it is
 	Conflict  string         // another node has our id and ours is fixed: who; empty otherwise
@@ -76,9 +77,12 @@ type NodeStatus struct {
 	// Keyed mode only: what it says of itself.
 	Epoch         uint64
 	Member        Member
-	Lag           time.Duration // how long its latest STATE was under way, as far as both clocks agree
+	Lag           time.Duration // from its sending to our applying, median of the last minute, as far as both clocks agree
+	LagMax        time.Duration // the longest of the last minute
 	Bye           bool          // it has ended
-	repair.Counts               // what became of its packets, beside those that were simply applied
+	OtherKey      bool          // it signs with another key than this node, and cannot be compared
+	Divergence    Divergence
+	repair.Counts // what became of its packets, beside those that were simply applied
 }
 
 // Status returns what the node knows of itself and the others.
@@ -101,7 +105,7 @@ func (n *Node) status(now time.Time) Status {
 	live := n.queue.discarded()
 	live.Control = n.discarded.Control
 	if n.keyed != nil {
-		s.Mode, s.Epoch = "keyed", n.keyed.sealer.Epoch()
+		s.Mode, s.Epoch, s.Self = "keyed", n.keyed.sealer.Epoch(), n.keyed.member
 		live.Repair = n.keyed.mending.Dropped()
 	}
 	s.Discarded = live
@@ -121,7 +125,7 @@ func (n *Node) status(now time.Time) Status {
 		s.Withheld = fmt.Sprintf("an opentracker of 2010 was heard from %s within the last hour", n.scrape.legacyAddress)
 	}
 	for _, o := range n.nodes.sorted(now) {
-		st := o.status()
+		st := o.status(&s.Self)
 		if n.keyed != nil {
 			st.Counts = n.keyed.mending.Counts(o.id)
 		}

@@ -21,6 +21,15 @@ func (n *node) syncMember(t *tracker.Tracker) livesync.Member {
 	return m
 }
 
+// sketchKey returns the key by which the peers of nodes are compared, nil without a cluster key.
+func (c *config) sketchKey() *[32]byte {
+	if len(c.keys) == 0 {
+		return nil
+	}
+	key := c.keys[0].DivergenceKey()
+	return &key
+}
+
 // epoch returns the number of a livesync that starts now, when there is a cluster key.
 func (n *node) epoch() (uint64, error) {
 	if len(n.cfg.keys) == 0 {

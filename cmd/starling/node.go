@@ -227,7 +227,7 @@ func (n *node) storeConfig(offer func(wire.Record)) tracker.Config {
 	return tracker.Config{
 		Interval: n.cfg.interval, MinInterval: n.cfg.minInterval, PeerTimeout: n.cfg.peerTimeout, Renew: n.cfg.renew,
 		NumWant: n.cfg.numWant, MaxNumWant: n.cfg.maxNumWant,
-		OnChange: offer,
+		OnChange: offer, SketchKey: n.cfg.sketchKey(),
 	}
 }
 
@@ -240,6 +240,7 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
 		Apply: t.ApplyAll, Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
 		Keys: cfg.keys, PlainNodes: cfg.plainNodes, Member: func() livesync.Member { return n.syncMember(t) },
+		Sketch: t.Sketch,
 		Budget: n.syncBudget(),
 		Log:    n.log,
 	}

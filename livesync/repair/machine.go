@@ -116,6 +116,14 @@ func (m *Machine) Counts(id wire.NodeID) Counts {
 	return Counts{}
 }
 
+// Next returns the sequence below which everything of a node was applied or given up.
+func (m *Machine) Next(id wire.NodeID) uint32 {
+	if p := m.byID[id]; p != nil {
+		return p.w.next
+	}
+	return 0
+}
+
 // Dropped returns how many packets were to be sent again and found no room to wait: they will be asked for again.
 func (m *Machine) Dropped() uint64 { return m.queue.dropped }
 
