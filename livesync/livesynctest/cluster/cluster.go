@@ -39,6 +39,7 @@ type Stats struct {
 	Applied, Refused                     uint64 // records; packets that were not believed
 	Repaired                             uint64 // packets sent again
 	CaughtUp                             uint64
+	Peace, Late                          uint64 // records told in peace; of those, not everywhere in time
 }
 
 // Add adds another run's counts.
@@ -51,6 +52,8 @@ func (s *Stats) Add(o Stats) {
 	s.Refused += o.Refused
 	s.Repaired += o.Repaired
 	s.CaughtUp += o.CaughtUp
+	s.Peace += o.Peace
+	s.Late += o.Late
 }
 
 // Result is what came of a run.

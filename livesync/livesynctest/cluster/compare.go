@@ -10,6 +10,7 @@ import (
 
 // compare checks, at the end, what every node holds.
 func (c *cluster) compare() {
+	c.model.timely(c)
 	for _, m := range c.members {
 		c.count(m)
 		if !m.works() || !m.plugged {

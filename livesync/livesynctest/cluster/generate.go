@@ -23,6 +23,9 @@ const (
 	torrents = 5
 	// manyClients at once are more than a queue holds.
 	manyClients = 5000
+	// mildLoss and mildDelay are what repair makes up for, but for a packet in thousands.
+	mildLoss  = 0.05
+	mildDelay = 30 * time.Millisecond
 	// late is the longest that noise holds up a packet.
 	late = 2 * time.Second
 )
@@ -100,6 +103,9 @@ func (g *generator) fill(e *Event) {
 		e.Loss, e.Double = g.part(), g.part()
 		if g.chance(0.5) {
 			e.Delay = g.between(time.Millisecond, late)
+		}
+		if g.chance(0.4) {
+			e.Loss, e.Delay = mildLoss*g.rng.Float64(), time.Duration(g.rng.Int64N(int64(mildDelay)))
 		}
 	case Cut:
 		all := uint64(1)<<g.Nodes - 1

@@ -94,6 +94,22 @@ func (s *Schedule) Without(kinds []Kind) *Schedule {
 // end returns when the event is over.
 func (e *Event) end() time.Duration { return e.At + e.For }
 
+// mild reports whether a fault is one that nodes must bear without a record being late: in plain mode none, in keyed mode some
+// noise, and whatever forgers do.
+func (e *Event) mild(keyed bool) bool {
+	switch e.Kind {
+	case Announce:
+		return true
+	case Flood:
+		return e.Clients <= manyClients
+	case Noise:
+		return keyed && e.Loss <= mildLoss && e.Delay <= mildDelay
+	case Forge:
+		return keyed
+	}
+	return false
+}
+
 // String returns the event as one line.
 func (e Event) String() string {
 	var b strings.Builder

@@ -153,12 +153,13 @@ func many(o *options, stdout, stderr io.Writer) int {
 	}
 	close(jobs)
 	wg.Wait()
-	fmt.Fprintf(stdout, "%-6s %8s %8s %12s %12s %10s %10s %12s %10s %10s %9s\n", "mode", "seeds", "failed",
-		"packets", "delivered", "lost", "overflowed", "applied", "repaired", "refused", "caught up")
+	fmt.Fprintf(stdout, "%-6s %8s %8s %12s %12s %10s %10s %12s %10s %10s %9s %10s %6s\n", "mode", "seeds", "failed",
+		"packets", "delivered", "lost", "overflowed", "applied", "repaired", "refused", "caught up", "in peace", "late")
 	for _, t := range []*tally{plain, keyed} {
 		if t.seeds > 0 {
-			fmt.Fprintf(stdout, "%-6s %8d %8d %12d %12d %10d %10d %12d %10d %10d %9d\n", t.mode, t.seeds, len(t.failed), t.stats.Packets,
-				t.stats.Delivered, t.stats.Lost, t.stats.Overflowed, t.stats.Applied, t.stats.Repaired, t.stats.Refused, t.stats.CaughtUp)
+			fmt.Fprintf(stdout, "%-6s %8d %8d %12d %12d %10d %10d %12d %10d %10d %9d %10d %6d\n", t.mode, t.seeds, len(t.failed), t.stats.Packets,
+				t.stats.Delivered, t.stats.Lost, t.stats.Overflowed, t.stats.Applied, t.stats.Repaired, t.stats.Refused, t.stats.CaughtUp,
+				t.stats.Peace, t.stats.Late)
 		}
 	}
 	for _, t := range []*tally{plain, keyed} {
