@@ -15,32 +15,36 @@ const (
 	challengeMemory = 3
 )
 
+// drawn is a challenge of ours.
+type drawn struct {
+	challenge wire.Challenge // zero: none
+	at        time.Time
+}
+
 // Challenges are what this node wants to see again before it believes anybody. The newest is sent with each STATE.
 type Challenges struct {
-	drawn [challengeMemory]wire.Challenge // the newest first; zero: none
-	at    time.Time                       // when the newest was drawn
+	drawn [challengeMemory]drawn // the newest first
 }
 
 // Now returns the challenge to be sent now. rng must be one that nobody can foretell.
 func (c *Challenges) Now(now time.Time, rng *rand.Rand) wire.Challenge {
-	if c.at.IsZero() || now.Sub(c.at) >= challengeLife || now.Before(c.at) {
+	newest := &c.drawn[0]
+	if age := now.Sub(newest.at); age < 0 || age >= challengeLife {
 		copy(c.drawn[1:], c.drawn[:])
-		for c.drawn[0] = (wire.Challenge{}); c.drawn[0] == (wire.Challenge{}); {
-			binary.BigEndian.PutUint64(c.drawn[0][:], rng.Uint64())
+		*newest = drawn{at: now}
+		for newest.challenge == (wire.Challenge{}) {
+			binary.BigEndian.PutUint64(newest.challenge[:], rng.Uint64())
 		}
-		c.at = now
 	}
-	return c.drawn[0]
+	return newest.challenge
 }
 
-// Good reports whether an echo is one of ours, and not older than half a minute.
+// Good reports whether an echo is a challenge that was drawn within the last half minute, however seldom one is drawn.
 func (c *Challenges) Good(now time.Time, echo wire.Challenge) bool {
-	if echo == (wire.Challenge{}) || now.Sub(c.at) >= challengeLife*challengeMemory {
-		return false
-	}
-	for _, drawn := range c.drawn {
-		if drawn == echo {
-			return true
+	for i := range c.drawn {
+		d := &c.drawn[i]
+		if age := now.Sub(d.at); d.challenge == echo && age >= 0 && age < challengeLife*challengeMemory {
+			return echo != (wire.Challenge{})
 		}
 	}
 	return false

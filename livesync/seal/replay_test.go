@@ -62,10 +62,11 @@ func TestChallenges(t *testing.T) {
 	if c.Good(noon.Add(3*challengeLife), first) {
 		t.Error("a challenge is good for longer than half a minute")
 	}
-	if c.Now(noon, rng) == third || !c.Good(noon, third) {
-		t.Error("after the clock was set back no new one is drawn, or the last is forgotten")
+	fourth := c.Now(noon, rng)
+	if fourth == third || c.Good(noon, third) || !c.Good(noon, fourth) {
+		t.Error("after the clock was set back no new one is drawn, or an old one is good")
 	}
-	if c.Good(noon.Add(time.Hour), third) {
-		t.Error("a challenge is good after an hour of silence")
+	if c.Now(noon.Add(time.Hour), rng); c.Good(noon.Add(time.Hour), fourth) {
+		t.Error("a challenge is good after an hour in which none was drawn")
 	}
 }
