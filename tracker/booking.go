@@ -56,7 +56,7 @@ func (p *Pacing) reclass(now time.Time, k *kinds, t *toll) {
 		return
 	}
 	client := pacer.ClientOf(t.request.Client)
-	q.jail.Request(now, client, t.requests/perRequest, q.capacity.Load())
+	q.jail.Request(now, client, t.requests/perRequest, p.cfg.AnnounceRate)
 	if q.jail.Holds(now, client) {
 		t.class = k.jail
 	}

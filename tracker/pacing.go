@@ -67,7 +67,6 @@ type requestSide struct {
 	gate     *pacer.Gate
 	calendar *pacer.Calendar
 	jail     *pacer.Jail
-	capacity atomic.Int64 // announces a second
 }
 
 // byteSide paces bytes.
@@ -118,7 +117,6 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 		p.requests = &requestSide{
 			gate: pacer.NewGate(tree, p.shards, queueLimit), calendar: pacer.NewCalendar(cfg.AnnounceRate, now), jail: pacer.NewJail(now),
 		}
-		p.requests.capacity.Store(cfg.AnnounceRate)
 	}
 	return p, p.SetRate(now, cfg.Rate)
 }
@@ -255,19 +253,6 @@ func (p *Pacing) Sync(now time.Time, class string, bytes int) (wait time.Duratio
 // syncAgain is after how long a packet of livesync asks again. Where the others are idle their claims are most of the
 // burst, and what is left of it comes together within this.
 const syncAgain = pacer.Epoch / 5
-
-// SetAnnounceRate changes the rate of announces, which a node that began without one does not have.
-func (p *Pacing) SetAnnounceRate(now time.Time, perSecond int64) error {
-	if p.requests == nil {
-		return fmt.Errorf("an announce rate is set at the start only")
-	}
-	if err := p.requests.gate.Resize(now, perSecond*perRequest); err != nil {
-		return err
-	}
-	p.requests.calendar.SetCapacity(perSecond)
-	p.requests.capacity.Store(perSecond)
-	return nil
-}
 
 // SetClasses changes rates, ceilings, waits, schedulers and matches of the classes while requests wait in their queues. They must be the
 // same ones in the same order. An error changes nothing.

@@ -178,7 +178,7 @@ func (n *node) uplinkStatus(now time.Time, st uplinkState) *uplinkStatus {
 	if n.cfg.uplink == 0 {
 		return nil
 	}
-	u := &uplinkStatus{Total: n.cfg.uplink, Share: st.share}
+	u := &uplinkStatus{Total: st.total, Share: st.share}
 	if !st.grows.IsZero() {
 		u.Grows = seconds(st.grows.Sub(now))
 	}

@@ -30,8 +30,8 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 	}
 }
 
-// reload puts in force what can be changed while the node runs: the classes. Whatever is wrong with a configuration,
-// all of it stays as it was; what only a restart can change is named.
+// reload puts in force what can be changed while the node runs: the classes, and how much uplink there is to share. Whatever
+// is wrong with a configuration, all of it stays as it was; what only a restart can change is named.
 func (n *node) reload(cfg *config, err error) {
 	if err != nil {
 		n.log.Error().Err(err).Msg("the configuration was read again and is wrong: nothing changes")
@@ -43,9 +43,27 @@ func (n *node) reload(cfg *config, err error) {
 		n.log.Error().Err(err).Msg("the configuration was read again and its classes are refused: nothing changes")
 		return
 	}
-	if later := changed(n.cfg.given, cfg.given); len(later) > 0 {
+	later := changed(n.cfg.given, cfg.given)
+	if n.cfg.uplink > 0 && cfg.uplink > 0 {
+		n.reloadUplink(cfg.uplink)
+		later = slices.DeleteFunc(later, func(name string) bool { return name == "uplink" })
+	}
+	if len(later) > 0 {
 		n.log.Warn().Strs("settings", later).Msg("settings were changed that only a restart puts in force")
 	}
+}
+
+// reloadUplink puts another uplink in force, to be shared by the same nodes.
+func (n *node) reloadUplink(total int64) {
+	now := time.Now()
+	if n.steering.state(now).total == total {
+		return
+	}
+	if err := n.steering.setUplink(now, total); err != nil {
+		n.log.Error().Err(err).Msg("the configuration was read again, and the rate stays as it is")
+		return
+	}
+	n.log.Info().Int64("bytes_per_second", total).Msg("the configuration was read again: another uplink is shared")
 }
 
 // reloadClasses puts other classes in force, or those that are built in when the file has none any more.

@@ -87,6 +87,36 @@ func TestReloadNothing(t *testing.T) {
 	}
 }
 
+// TestReloadUplink: another uplink is shared at once when it is less and after the hold-down when it is more; one that comes or goes
+// needs a restart.
+func TestReloadUplink(t *testing.T) {
+	settings := func(uplink string) map[string]setting {
+		return map[string]setting{"uplink": {"", []string{uplink}}, "beacon-interval": {"", []string{"60s"}}}
+	}
+	n := testNode(t, settings("80MB/s"))
+	n.reload(resolve(fromMap(settings("40MB/s"))))
+	if st := n.steering.state(time.Now()); st.total != 40_000_000 || st.share != 10_000_000 || st.rate != 10_000_000 {
+		t.Errorf("half of it: %+v", st) // and a quarter of that until it knows who else is there
+	}
+	n.reload(resolve(fromMap(settings("200MB/s"))))
+	now := time.Now()
+	if st := n.steering.state(now); st.total != 200_000_000 || st.share > 40_000_000 || n.pacingStatus(now).Uplink.Total != 200_000_000 {
+		t.Errorf("more of it: %+v", st)
+	}
+	if st := n.steering.state(now.Add(3 * time.Minute)); st.share != 200_000_000 {
+		t.Errorf("after the hold-down: %+v", st)
+	}
+	n.reload(resolve(fromMap(nil)))
+	if st := n.steering.state(now); st.total != 200_000_000 {
+		t.Errorf("an uplink that went: %+v", st)
+	}
+	n = testNode(t, nil)
+	n.reload(resolve(fromMap(settings("40MB/s"))))
+	if st := n.steering.state(now); st.total != 0 || st.rate != 0 {
+		t.Errorf("an uplink that came: %+v", st)
+	}
+}
+
 // TestClassesRemoved: a file that has no classes any more brings back those that are built in, if they are the same ones.
 func TestClassesRemoved(t *testing.T) {
 	n := testNode(t, map[string]setting{"announce-rate": {"", []string{"1000/s"}}})

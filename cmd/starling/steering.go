@@ -37,6 +37,7 @@ type steering struct {
 
 	mu     sync.Mutex            // guards all below
 	uplink *pacer.Uplink[string] // nil: it is not shared
+	total  int64                 // of the uplink
 	paces  bool                  // the servers ask pacing
 	ran    bool                  // paced is closed
 	limit  int64                 // asked for at the admin address; 0: none
@@ -57,7 +58,7 @@ const (
 
 // newSteering returns the steering of a node. The error names what is wrong and has the numbers.
 func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, error) {
-	s := &steering{cfg: cfg, log: log, paced: make(chan struct{}), appeared: make(chan struct{}, 1), rate: cfg.rate}
+	s := &steering{cfg: cfg, log: log, paced: make(chan struct{}), appeared: make(chan struct{}, 1), rate: cfg.rate, total: cfg.uplink}
 	s.siblings = sibling.New(sibling.Config{
 		Siblings: cfg.siblings, Mode: cfg.siblingHealth,
 		Silent: livesync.AbsentAfter * cfg.beaconInterval, Idle: cfg.beaconInterval, Probe: probeInterval,
@@ -273,6 +274,16 @@ func (s *steering) setLimit(now time.Time, limit int64) error {
 	return nil
 }
 
+// setUplink changes what all nodes may send together, where that is shared: less holds at once, more when it has stood for the
+// hold-down, by which the other nodes were told the same.
+func (s *steering) setUplink(now time.Time, total int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uplink.SetTotal(now, total)
+	s.total = total
+	return s.applyLocked(now)
+}
+
 // setClasses puts other classes in force; an error names what is wrong and changes nothing.
 func (s *steering) setClasses(now time.Time, list []pacer.Class) error {
 	if !s.cfg.paced() {
@@ -308,6 +319,7 @@ func (s *steering) hasRoom(now time.Time) bool {
 type uplinkState struct {
 	paces              bool
 	rate, limit, share int64
+	total              int64     // of which share is a part
 	grows              time.Time // when the share does next; zero: not while nothing changes
 	members            map[string]pacer.Member
 }
@@ -316,7 +328,7 @@ type uplinkState struct {
 func (s *steering) state(now time.Time) uplinkState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := uplinkState{paces: s.paces, rate: s.rate, limit: s.limit, share: s.shareLocked(now)}
+	st := uplinkState{paces: s.paces, rate: s.rate, limit: s.limit, share: s.shareLocked(now), total: s.total}
 	if s.uplink != nil {
 		st.members = s.uplink.Members()
 		if at, ok := s.uplink.Next(now); ok {

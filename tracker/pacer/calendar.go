@@ -46,23 +46,15 @@ const (
 // count, so that a slot that is over is empty without anybody clearing it.
 type Calendar struct {
 	start  time.Time
-	room   atomic.Uint32        // announces in a slot
+	room   uint32               // announces in a slot
 	places [slots]atomic.Uint64 // slot number << 32 | count
 	news   [2]atomic.Uint64     // new clients in the present slot and the one before, likewise
 }
 
 // NewCalendar returns an empty calendar for a capacity in announces a second.
 func NewCalendar(capacity int64, now time.Time) *Calendar {
-	c := &Calendar{start: now}
-	c.SetCapacity(capacity)
-	return c
-}
-
-// SetCapacity changes how many announces a second are promised from now on.
-// What is promised already stays.
-func (c *Calendar) SetCapacity(capacity int64) {
 	room := mulDiv(max(capacity, 0), bookedOf100*int64(slotLength/time.Second), 100)
-	c.room.Store(uint32(min(max(room, 1), 1<<31)))
+	return &Calendar{start: now, room: uint32(min(max(room, 1), 1<<31))}
 }
 
 // Booking is when a client is to come back.
@@ -105,8 +97,7 @@ func (c *Calendar) Book(now time.Time, base, latest time.Duration, peer, random 
 // present one has only begun.
 func (c *Calendar) free(slot uint32) uint32 {
 	most := max(tagged(&c.news[slot%2], slot), tagged(&c.news[(slot+1)%2], slot-1))
-	room := c.room.Load()
-	return max(room-min(most/strangersOf, room), room/leastRoom, 1)
+	return max(c.room-min(most/strangersOf, c.room), c.room/leastRoom, 1)
 }
 
 // New says that the client of a booking is one of whom nothing was known. One
@@ -179,7 +170,7 @@ func (c *Calendar) Begins(slot uint32) time.Time {
 // Load returns how many announces are booked for the slot of a time, and for
 // how many there is room.
 func (c *Calendar) Load(at time.Time) (booked, room uint32) {
-	return c.count(slotAt(max(at.Sub(c.start), 0))), c.room.Load()
+	return c.count(slotAt(max(at.Sub(c.start), 0))), c.room
 }
 
 // slotAt returns the number of the slot that a time since the start is in. A

@@ -154,8 +154,15 @@ func (u *Uplink[K]) Remove(now time.Time, id K) {
 	u.reckon(now)
 }
 
-// SetTotal changes what the cluster may send.
+// SetTotal changes what the cluster may send. The shares of the hold-down
+// become the same parts of a smaller total; of a larger one they stay what
+// they are, because the others may not know of it yet.
 func (u *Uplink[K]) SetTotal(now time.Time, total int64) {
+	if total < u.total {
+		for i := range u.recent {
+			u.recent[i].share = mulDiv(u.recent[i].share, max(total, 0), u.total)
+		}
+	}
 	u.total = total
 	u.reckon(now)
 }
