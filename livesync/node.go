@@ -177,6 +177,9 @@ func (n *Node) joined(now time.Time, link Link) {
 	n.queue.setAway(false, false)
 	if k := n.keyed; k != nil {
 		k.member = n.member()
+		if k.mending.begun.IsZero() {
+			k.mending.begun = now
+		}
 		k.state.begin(now)
 	}
 	n.link, n.trouble = link, ""
