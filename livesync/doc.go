@@ -39,6 +39,33 @@
 // Our own id from somebody else's socket means that two nodes ignore each other: we say so and take another id, at
 // most once in ten minutes, since the other may be a forger. The swarms are not touched.
 //
+// # Keyed mode
+//
+// With a cluster key nothing above is enough to be believed. What carries records, tells or control messages has a tag (package seal), and
+// its sender is believed once it has shown that it has the key and lives now:
+//
+//	A                                          B
+//	|  STATE, challenge a  ------------------> |  tag right; b is not in it: A waits
+//	| <------------------  STATE, challenge b, |  at once, but 200 ms after the last at least
+//	|                      A's challenge was a |
+//	|  a is ours: B is believed                |
+//	|  STATE, challenge a, B's was b  -------> |  A is believed
+//
+// Everybody sends a STATE each second, give or take a tenth. It says what the node has, is and wants (see [Member] and package wire), so that
+// beacons and inquiries among keyed nodes are not needed; they leave all the same, for nodes without a key, and what has a
+// tag those read as if it had none. A believed node that starts anew has another epoch, whose proof ends the old one.
+//
+//	a packet                    from                          is
+//	with a trailer              anybody who is listened to    opened: forged, replayed and unproven ones are counted
+//	without, beacon or inquiry  a believed node               ignored: its STATE says it
+//	without                     one of PlainNodes             taken as in plain mode, unless it has the id of a believed node
+//	without                     anybody else                  counted
+//
+// Our own id counts as another's only when that node is believed, so that no recording, not even of ourselves, makes us take another one.
+//
+// Sequences are used up as packets leave their lane; records that are given up use some, too. So what is missing is known,
+// and package repair gets it back or says from when on it is lost. What leaves at the end is followed by a BYE.
+//
 // # Scrape sync
 //
 // A node that is new lacks the download counts of the others. Each node beacons how many
@@ -86,6 +113,10 @@
 //	type 0 heard                 1 min                            its sender's mapped records are copies
 //	node forgotten               1 h                              the table
 //	interface looked at          1 s                              down, gone, made anew, moved
+//	STATE                        1 s, give or take a tenth        keyed mode only, as the rest
+//	STATE for a newcomer         0 to 50 ms, 200 ms apart         it believes us sooner, and nobody can make us flood
+//	challenge                    10 s, good for 30 s              what was recorded before does not return it
+//	not returned                 10 s                             who has the key and does not hear us is named
 //
 // # Time and randomness
 //

@@ -24,7 +24,7 @@ type keyed struct {
 	echoes     []wire.Echo // scratch, of a STATE that is read or written
 	said       bool        // BYE was
 
-	authQuiet, plainQuiet time.Time // until when complaints are not logged
+	authQuiet, plainQuiet, deafQuiet time.Time // until when complaints are not logged
 }
 
 // newKeyed returns nil for a node without a key.

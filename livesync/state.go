@@ -15,6 +15,8 @@ const (
 	stateHurry = 200 * time.Millisecond
 	// stateSpread keeps all nodes that heard the same newcomer from answering at the same moment.
 	stateSpread = 50 * time.Millisecond
+	// returnTime is after how long a node that is heard should have returned our challenge.
+	returnTime = 10 * time.Second
 )
 
 // stating is when a node's STATEs leave.
@@ -94,10 +96,16 @@ func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, pro
 	latest := k.opener.Heard(now, p, &st)
 	first := st.Next
 	if !proven {
-		k.state.hurry(now, n.rng) // it waits for our echo
-		n.poke()
+		waits := k.opener.Waits(now, p.From, p.Epoch)
+		if waits == 0 { // it waits for our echo
+			k.state.hurry(now, n.rng)
+			n.poke()
+		}
 		if !n.returned(now, st.Echoes) {
 			n.dropped.Unproven++
+			if waits >= returnTime {
+				n.complain(now, &k.deafQuiet, from, "a node has the cluster key and does not return our challenge: it does not hear us, or somebody plays recordings of it")
+			}
 			return nil
 		}
 		first, _ = k.opener.Prove(now, p.From, p.Epoch)

@@ -61,6 +61,7 @@ type epoch struct {
 	heard  bool                // a STATE was, and what follows comes from it
 
 	first     [wire.Spaces]uint32 // the sender's next sequences, from its first STATE
+	met       time.Time           // when that came
 	newest    uint32              // the sequence of its latest STATE
 	challenge wire.Challenge      // from that
 	at        time.Time           // when it came
@@ -183,11 +184,19 @@ func (o *Opener) Heard(now time.Time, p *wire.Packet, st *wire.State) (latest bo
 		return false
 	}
 	if !e.heard {
-		e.heard, e.first = true, st.Next
+		e.heard, e.met, e.first = true, now, st.Next
 		e.seen[wire.SpaceTell].Start(st.Next[wire.SpaceTell])
 	}
 	e.newest, e.challenge, e.at = p.Seq, st.Challenge, now
 	return true
+}
+
+// Waits returns how long an epoch has been heard without returning our challenge.
+func (o *Opener) Waits(now time.Time, id wire.NodeID, number uint64) time.Duration {
+	if e := o.senders[id].find(now, number); e != nil && e.heard && e.status == candidate {
+		return now.Sub(e.met)
+	}
+	return 0
 }
 
 // Prove is told that an epoch has returned our challenge: it is the present one of its sender, and the one before is over. It
