@@ -142,7 +142,7 @@ func (o *NodeStatus) sync(now time.Time) Sync {
 	case !d.Known:
 		return Sync{Why: fmt.Sprintf("%s was not compared yet", o.ID)}
 	case d.Peers > d.Bound:
-		return Sync{Known: true, Why: fmt.Sprintf("%s has %d peers that this node lacks, or lacks them, or has them in another role", o.ID, d.Peers)}
+		return Sync{Known: true, Why: fmt.Sprintf("%s and this node hold %d peers differently", o.ID, d.Peers)}
 	}
 	return Sync{Known: true, Yes: true}
 }

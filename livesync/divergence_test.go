@@ -105,7 +105,7 @@ func TestSync(t *testing.T) {
 		"alone":        {func(s *Status) { s.Nodes = nil }, false, false, "no other node with the key was heard"},
 		"plain ones":   {func(s *Status) { s.Nodes[0].Mode, s.Nodes[1].Mode = "plain", "plain" }, false, false, "no other node"},
 		"one plain":    {func(s *Status) { s.Nodes[0].Mode = "plain" }, true, true, ""},
-		"apart":        {func(s *Status) { s.Nodes[1].Divergence.Peers = 65 }, true, false, "05000000 has 65 peers"},
+		"apart":        {func(s *Status) { s.Nodes[1].Divergence.Peers = 65 }, true, false, "05000000 and this node hold 65 peers differently"},
 		"unknown":      {func(s *Status) { s.Nodes[0].Divergence.Known = false }, false, false, "01020304 was not compared yet"},
 		"no, unknown":  {func(s *Status) { s.Nodes[0].OtherKey = true; s.Nodes[1].Divergence.Peers = 65 }, true, false, "05000000"},
 		"rotation":     {func(s *Status) { s.Nodes[1].OtherKey = true }, false, false, "05000000 signs with another key"},

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"starling/livesync"
 	"starling/tracker"
 )
 
@@ -67,6 +66,7 @@ func (n *node) metrics(now time.Time) []byte {
 	e.sample(float64(n.http.Connections()))
 	e.servers(n.http.Counts(), n.udp.Counts())
 	e.livesync(s)
+	e.sync(&s, now)
 	e.nodes(s.Nodes, now)
 	pacing := n.pacingStatus(now)
 	e.pacing(&pacing)
@@ -127,52 +127,6 @@ func (e *exposition) servers(http, udp tracker.ServerCounts) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(udp.Refused)) {
 		e.sample(float64(udp.Refused[reason]), "protocol", "udp", "reason", reason)
-	}
-}
-
-func (e *exposition) livesync(s livesync.Status) {
-	e.gauge("livesync_joined", "1 while the group is joined on an interface.")
-	joined := s.Mode != "off" && s.Trouble == ""
-	e.sample(number(joined), "interface", s.Interface, "group", s.Group.String())
-	traffic := []struct {
-		name, help     string
-		sent, received uint64
-	}{
-		{"packets", "Livesync packets of every kind.", s.Sent.Packets, s.Received.Packets},
-		{"records", "Peers told to other nodes or by them.", s.Sent.Records, s.Received.Records},
-		{"beacons", "Packets that tell how many torrents a node has.", s.Sent.Beacons, s.Received.Beacons},
-		{"inquiries", "Packets that ask a node for its downloaded counts.", s.Sent.Inquiries, s.Received.Inquiries},
-		{"tells", "Packets of downloaded counts.", s.Sent.Tells, s.Received.Tells},
-	}
-	for _, t := range traffic {
-		e.counter("livesync_"+t.name+"_total", t.help)
-		e.sample(float64(t.sent), "direction", "sent")
-		e.sample(float64(t.received), "direction", "received")
-	}
-	e.counter("livesync_dropped_total", "What livesync threw away, by reason.")
-	for _, d := range droppedStatusOf(s.Dropped).list() {
-		e.sample(float64(d.count), "reason", d.reason)
-	}
-}
-
-func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time) {
-	e.gauge("nodes", "Other nodes heard.")
-	e.sample(float64(len(nodes)))
-	e.gauge("node_silence_seconds", "How long ago another node was last heard.")
-	for _, o := range nodes {
-		e.sample(seconds(now.Sub(o.LastHeard)), "node", o.ID.String(), "address", o.Address.String())
-	}
-	e.gauge("node_torrents", "Torrents of another node, by its last beacon.")
-	for _, o := range nodes {
-		e.sample(float64(o.Torrents), "node", o.ID.String())
-	}
-	e.counter("node_packets_total", "Packets heard from another node.")
-	for _, o := range nodes {
-		e.sample(float64(o.Packets), "node", o.ID.String())
-	}
-	e.counter("node_records_total", "Records heard from another node.")
-	for _, o := range nodes {
-		e.sample(float64(o.Records), "node", o.ID.String())
 	}
 }
 

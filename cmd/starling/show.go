@@ -29,7 +29,11 @@ func statusCommand() *cli.Command {
 		Name:  "status",
 		Usage: "show a node and every node it hears",
 		Description: `Asks a running node at its admin address. A node that is not heard by the
-others, or hears none, is not in the cluster: see the line that says so.
+others, or hears none, is not in the cluster: see the line that says so. With a
+cluster key "in sync" says whether all nodes hold the same peers, or why not.
+LOST and REPAIRED count packets; DIFFERS are peers that one of both nodes lacks
+or has in another role; LAG is the median of the last minute from sending to
+applying, as exact as the clocks of both agree.
 
    starling status
    starling status --admin 127.0.0.1:6972
@@ -115,53 +119,19 @@ func (s *status) table() string {
 		{"   announces", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Announces.HTTP), count(s.Announces.UDP))},
 		{"   scrapes", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Scrapes.HTTP), count(s.Scrapes.UDP))},
 		{"   live sync", s.Livesync.line()},
+		{"   in sync", s.inSync()},
 		{"   version", s.Version},
 	})
 	for _, trouble := range s.troubles() {
 		fmt.Fprintf(&b, "\n   ! %s\n", trouble)
 	}
 	b.WriteByte('\n')
-	rows := [][]string{s.ownRow()}
-	for i := range s.Nodes {
-		rows = append(rows, s.Nodes[i].row())
-	}
-	writeTable(&b, columns, rows)
+	s.showNodes(&b)
 	if len(s.Directors) > 0 {
 		b.WriteByte('\n')
 		showDirectors(&b, s.Directors)
 	}
 	return b.String()
-}
-
-// column is a column of a table.
-type column struct {
-	title string
-	right bool // numbers stand right
-}
-
-var columns = []column{
-	{"NODE", false}, {"ADDRESS", false}, {"HEARD", true}, {"TORRENTS", true}, {"PACKETS", true}, {"RECORDS", true}, {"LOST", true}, {"DIALECT", false},
-}
-
-func (s *status) ownRow() []string {
-	address := s.Livesync.Address
-	if address == "" {
-		address = "-"
-	}
-	return []string{
-		s.TrackerID, address, "itself", count(s.Torrents),
-		count(s.Livesync.Sent.Packets), count(s.Livesync.Sent.Records), "-", "",
-	}
-}
-
-func (n *nodeStatus) row() []string {
-	torrents := "-" // it has sent no beacon yet
-	if n.Torrents > 0 {
-		torrents = count(n.Torrents)
-	}
-	return []string{
-		n.ID, n.Address, age(n.LastHeard) + " ago", torrents, count(n.Packets), count(n.Records), count(n.Lost), n.Dialect,
-	}
 }
 
 // line says what live sync does.
@@ -183,7 +153,7 @@ func (s *status) troubles() []string {
 	}
 	var dropped []string
 	for _, d := range l.Dropped.list() {
-		if d.count > 0 && d.reason != "own_id" { // the group brings us our own packets, too
+		if d.count > 0 && d.reason != "own_id" && d.reason != "duplicate" { // the group brings us our own packets, and what others lost
 			dropped = append(dropped, count(d.count)+" "+d.reason)
 		}
 	}
@@ -209,36 +179,6 @@ func (s *status) silence() (seconds float64, never bool) {
 		seconds = min(seconds, n.LastHeard)
 	}
 	return seconds, len(s.Nodes) == 0
-}
-
-// writeTable writes rows whose columns stand below each other.
-func writeTable(w io.Writer, columns []column, rows [][]string) {
-	if columns == nil {
-		columns = make([]column, len(rows[0]))
-	} else {
-		titles := make([]string, len(columns))
-		for i, c := range columns {
-			titles[i] = c.title
-		}
-		rows = append([][]string{titles}, rows...)
-	}
-	width := make([]int, len(columns))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], len(cell))
-		}
-	}
-	for _, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			format := "%-*s  "
-			if columns[i].right {
-				format = "%*s  "
-			}
-			fmt.Fprintf(&line, format, width[i], cell)
-		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
-	}
 }
 
 // count writes a number with its thousands apart: 1,234,567.

@@ -17,6 +17,7 @@ func exampleStatus() status {
 			Group: "224.0.42.5:9696", Interface: "eth0", Address: "10.0.0.1:40123", Mode: "plain", State: "idle",
 			Sent: trafficStatus{Packets: 9, Records: 300},
 		},
+		InSyncWhy: "only nodes with a cluster key can tell",
 		Nodes: []nodeStatus{
 			{ID: "01020304", Address: "10.0.0.2:9696", LastHeard: 0.8, Torrents: 3, Packets: 8, Records: 290, Dialect: "seed"},
 			{ID: "a1b2c3d4", Address: "192.168.200.101:40000", LastHeard: 90000, Torrents: 3000000, Packets: 1800, Records: 93600},
@@ -33,6 +34,7 @@ func TestStatusTable(t *testing.T) {
    announces  120 over HTTP, 4,000 over UDP
    scrapes    1 over HTTP, 2 over UDP
    live sync  plain, idle, group 224.0.42.5:9696 on eth0
+   in sync    not known: only nodes with a cluster key can tell
    version    v1.2.3
 
 NODE      ADDRESS                   HEARD   TORRENTS  PACKETS  RECORDS  LOST  DIALECT
@@ -42,6 +44,38 @@ a1b2c3d4  192.168.200.101:40000  1d1h ago  3,000,000    1,800   93,600     0
 `
 	if got := s.table(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestKeyedStatusTable: one node that differs, one that has just been met, one without a key.
+func TestKeyedStatusTable(t *testing.T) {
+	s := exampleStatus()
+	no := false
+	s.InSync, s.InSyncWhy = &no, "01020304 and this node hold 5,300 peers differently"
+	s.Livesync.Mode = "keyed"
+	s.Peers = familyCounts{1000000, 20}
+	s.Nodes = []nodeStatus{
+		{ID: "01020304", Address: "10.0.0.2:9696", LastHeard: 0.8, Mode: "keyed", Peers: 994700, Records: 1290300, Lost: 3, Repaired: 1204, Lag: 0.0007,
+			Health: "healthy", Divergence: &divergenceStatus{Peers: 5300, Share: 0.0053, Bound: 5064}},
+		{ID: "05060708", Address: "10.0.0.3:9696", LastHeard: 0.1, Mode: "keyed", Records: 1, Lag: -12, Health: "catching up"},
+		{ID: "a1b2c3d4", Address: "192.168.200.101:40000", LastHeard: 90, Mode: "plain", Records: 93600},
+	}
+	const want = `
+   in sync    NO: 01020304 and this node hold 5,300 peers differently
+   version    v1.2.3
+
+NODE      ADDRESS              HEARD      PEERS    RECORDS  LOST  REPAIRED   LAG  DIFFERS  IS
+7f3a91c2  10.0.0.1            itself  1,000,020        300     -         -     -        -
+01020304  10.0.0.2          0.8s ago    994,700  1,290,300     3     1,204   1ms    5,300  healthy
+05060708  10.0.0.3          0.1s ago          0          1     0         0  -12s        -  catching up
+a1b2c3d4  192.168.200.101  1m30s ago          -     93,600     0         0     -        -  without key
+`
+	if got := s.table(); !strings.HasSuffix(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	yes := true
+	if s.InSync = &yes; !strings.Contains(s.table(), "\n   in sync    yes\n") {
+		t.Error("a cluster in sync is not said to be")
 	}
 }
 

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// column is a column of a table.
+type column struct {
+	title string
+	right bool // numbers stand right
+}
+
+// columns are what there is to see of nodes without a cluster key.
+var columns = []column{
+	{"NODE", false}, {"ADDRESS", false}, {"HEARD", true}, {"TORRENTS", true}, {"PACKETS", true}, {"RECORDS", true}, {"LOST", true}, {"DIALECT", false},
+}
+
+// keyedColumns are what there is to see of nodes with one.
+var keyedColumns = []column{
+	{"NODE", false}, {"ADDRESS", false}, {"HEARD", true}, {"PEERS", true}, {"RECORDS", true}, {"LOST", true}, {"REPAIRED", true},
+	{"LAG", true}, {"DIFFERS", true}, {"IS", false},
+}
+
+// showNodes writes a line for this node and one for each that it hears.
+func (s *status) showNodes(w io.Writer) {
+	columns, own, row := columns, s.ownRow, (*nodeStatus).row
+	if s.Livesync.Mode == "keyed" {
+		columns, own, row = keyedColumns, s.ownKeyedRow, (*nodeStatus).keyedRow
+	}
+	rows := [][]string{own()}
+	for i := range s.Nodes {
+		rows = append(rows, row(&s.Nodes[i]))
+	}
+	writeTable(w, columns, rows)
+}
+
+func (s *status) ownRow() []string {
+	return []string{
+		s.TrackerID, or(s.Livesync.Address), "itself", count(s.Torrents),
+		count(s.Livesync.Sent.Packets), count(s.Livesync.Sent.Records), "-", "",
+	}
+}
+
+func (n *nodeStatus) row() []string {
+	torrents := "-" // it has sent no beacon yet
+	if n.Torrents > 0 {
+		torrents = count(n.Torrents)
+	}
+	return []string{
+		n.ID, n.Address, age(n.LastHeard) + " ago", torrents, count(n.Packets), count(n.Records), count(n.Lost), n.Dialect,
+	}
+}
+
+func (s *status) ownKeyedRow() []string {
+	return []string{
+		s.TrackerID, or(host(s.Livesync.Address)), "itself", count(s.Peers.IPv4 + s.Peers.IPv6), count(s.Livesync.Sent.Records),
+		"-", "-", "-", "-", "",
+	}
+}
+
+func (n *nodeStatus) keyedRow() []string {
+	row := []string{
+		n.ID, host(n.Address), age(n.LastHeard) + " ago", "-", count(n.Records), count(n.Lost), count(n.Repaired), "-", "-", "without key",
+	}
+	if n.Mode != "keyed" {
+		return row
+	}
+	row[3], row[7], row[9] = count(n.Peers), lag(n.Lag), n.Health
+	if d := n.Divergence; d != nil {
+		row[8] = count(d.Peers)
+	}
+	return row
+}
+
+// or returns s, a dash when it is empty.
+func or(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// host returns the address without the port: nodes send from any port.
+func host(s string) string {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().String()
+	}
+	return s
+}
+
+// lag writes a time under way, below zero too: then the other's clock is ahead.
+func lag(seconds float64) string {
+	if seconds > -10 && seconds < 10 {
+		return strconv.FormatFloat(seconds*1000, 'f', 0, 64) + "ms"
+	}
+	return strconv.FormatFloat(seconds, 'f', 0, 64) + "s"
+}
+
+// inSync says whether the cluster is in sync, or why not.
+func (s *status) inSync() string {
+	switch {
+	case s.InSync == nil:
+		return "not known: " + s.InSyncWhy
+	case *s.InSync:
+		return "yes"
+	}
+	return "NO: " + s.InSyncWhy
+}
+
+// writeTable writes rows whose columns stand below each other.
+func writeTable(w io.Writer, columns []column, rows [][]string) {
+	if columns == nil {
+		columns = make([]column, len(rows[0]))
+	} else {
+		titles := make([]string, len(columns))
+		for i, c := range columns {
+			titles[i] = c.title
+		}
+		rows = append([][]string{titles}, rows...)
+	}
+	width := make([]int, len(columns))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			format := "%-*s  "
+			if columns[i].right {
+				format = "%*s  "
+			}
+			fmt.Fprintf(&line, format, width[i], cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"time"
+
+	"starling/livesync"
+	"starling/wire"
+)
+
+func (e *exposition) livesync(s livesync.Status) {
+	e.gauge("livesync_joined", "1 while the group is joined on an interface.")
+	joined := s.Mode != "off" && s.Trouble == ""
+	e.sample(number(joined), "interface", s.Interface, "group", s.Group.String())
+	traffic := []struct {
+		name, help     string
+		sent, received uint64
+	}{
+		{"packets", "Livesync packets of every kind.", s.Sent.Packets, s.Received.Packets},
+		{"records", "Peers told to other nodes or by them.", s.Sent.Records, s.Received.Records},
+		{"beacons", "Packets that tell how many torrents a node has.", s.Sent.Beacons, s.Received.Beacons},
+		{"inquiries", "Packets that ask a node for its downloaded counts.", s.Sent.Inquiries, s.Received.Inquiries},
+		{"tells", "Packets of downloaded counts.", s.Sent.Tells, s.Received.Tells},
+	}
+	for _, t := range traffic {
+		e.counter("livesync_"+t.name+"_total", t.help)
+		e.sample(float64(t.sent), "direction", "sent")
+		e.sample(float64(t.received), "direction", "received")
+	}
+	e.counter("livesync_dropped_total", "What livesync threw away, by reason.")
+	for _, d := range droppedStatusOf(s.Dropped).list() {
+		e.sample(float64(d.count), "reason", d.reason)
+	}
+	e.counter("livesync_discarded_total", "What livesync gave up before sending it, by what it said: records, where nothing else is said.")
+	for _, d := range discardedStatus(s.Discarded).list() {
+		e.sample(float64(d.count), "kind", d.reason)
+	}
+}
+
+func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time) {
+	e.gauge("nodes", "Other nodes heard.")
+	e.sample(float64(len(nodes)))
+	e.gauge("node_silence_seconds", "How long ago another node was last heard.")
+	for _, o := range nodes {
+		e.sample(seconds(now.Sub(o.LastHeard)), "node", o.ID.String(), "address", o.Address.String())
+	}
+	e.gauge("node_torrents", "Torrents of another node, by its last beacon.")
+	for _, o := range nodes {
+		e.sample(float64(o.Torrents), "node", o.ID.String())
+	}
+	e.counter("node_packets_total", "Packets heard from another node.")
+	for _, o := range nodes {
+		e.sample(float64(o.Packets), "node", o.ID.String())
+	}
+	e.counter("node_records_total", "Records heard from another node.")
+	for _, o := range nodes {
+		e.sample(float64(o.Records), "node", o.ID.String())
+	}
+	counters := []struct {
+		name, help string
+		value      func(o *livesync.NodeStatus) uint64
+	}{
+		{"lost", "Packets of another node that were given up.", func(o *livesync.NodeStatus) uint64 { return o.Lost }},
+		{"repaired", "Packets of another node that were missing and came.", func(o *livesync.NodeStatus) uint64 { return o.Repaired }},
+		{"late", "Packets of another node that came after they were given up.", func(o *livesync.NodeStatus) uint64 { return o.Late }},
+		{"duplicate", "Packets of another node that were here before.", func(o *livesync.NodeStatus) uint64 { return o.Duplicate }},
+		{"refused", "Packets of another node for which there was no room behind a gap.", func(o *livesync.NodeStatus) uint64 { return o.Refused }},
+	}
+	for _, c := range counters {
+		e.counter("node_"+c.name+"_packets_total", c.help)
+		for i := range nodes {
+			e.sample(float64(c.value(&nodes[i])), "node", nodes[i].ID.String())
+		}
+	}
+	e.keyedNodes(nodes)
+}
+
+// keyedNodes tells of nodes with a cluster key what only they say of themselves.
+func (e *exposition) keyedNodes(nodes []livesync.NodeStatus) {
+	gauges := []struct {
+		name, help string
+		value      func(o *livesync.NodeStatus) (v float64, ok bool)
+	}{
+		{"peers", "Peers of another node.", func(o *livesync.NodeStatus) (float64, bool) { return float64(o.Member.Peers), true }},
+		{"healthy", "1 while another node says that it lacks nothing and is not about to end.", func(o *livesync.NodeStatus) (float64, bool) {
+			return number(o.Member.Health == wire.Healthy), true
+		}},
+		{"lag_seconds", "From another node's sending to applying here, the median of the last minute, as exact as both clocks agree.",
+			func(o *livesync.NodeStatus) (float64, bool) { return o.Lag.Seconds(), true }},
+		{"lag_max_seconds", "The longest of the last minute.", func(o *livesync.NodeStatus) (float64, bool) { return o.LagMax.Seconds(), true }},
+		{"divergence_peers", "Peers that this node and another hold differently, an estimate.", func(o *livesync.NodeStatus) (float64, bool) {
+			return float64(o.Divergence.Peers), o.Divergence.Known
+		}},
+		{"divergence_ratio", "The same as a share of the peers of the larger of both.", func(o *livesync.NodeStatus) (float64, bool) {
+			return o.Divergence.Share, o.Divergence.Known
+		}},
+	}
+	for _, g := range gauges {
+		e.gauge("node_"+g.name, g.help)
+		for i := range nodes {
+			if v, ok := g.value(&nodes[i]); ok && nodes[i].Mode == "keyed" {
+				e.sample(v, "node", nodes[i].ID.String())
+			}
+		}
+	}
+}
+
+// sync answers "is my cluster in sync?".
+func (e *exposition) sync(s *livesync.Status, now time.Time) {
+	e.gauge("in_sync", "1 while this node and all others of the cluster hold the same peers, 0 while not; missing while nobody can know.")
+	if answer := s.Sync(now); answer.Known {
+		e.sample(number(answer.Yes))
+	}
+}
