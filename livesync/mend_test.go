@@ -212,3 +212,93 @@ func TestMendFivePercent(t *testing.T) {
 		t.Error("that is too much")
 	}
 }
+
+// TestMendDiscarded: what a sender had to discard is lost to the others, who are told since when, at once.
+func TestMendDiscarded(t *testing.T) {
+	m := newMesh(t, 1, 2)
+	a, b := m.nodes[0], m.nodes[1]
+	a.Offer(meshRecord(0, 1))
+	m.run(time.Second)
+	since := m.now
+	m.run(time.Second)
+	a.Node.mu.Lock()
+	a.skip(since)
+	a.Node.mu.Unlock()
+	at := m.now
+	a.Offer(meshRecord(0, 2))
+	m.run(time.Second)
+	if c := b.StatusAt(m.now).Nodes[0].Counts; c.Lost != 1 || len(b.applied) != 2 {
+		t.Errorf("%+v, %d records applied", c, len(b.applied))
+	}
+	if len(b.cuts) != 1 || b.cuts[0].After(since) || b.cuts[0].Before(since.Add(-5*time.Second)) {
+		t.Errorf("catches up from %v, which was discarded at %v and is known at %v", b.cuts, since, at)
+	}
+}
+
+// TestMendCrash: who misses something of a node that crashed gets it from the others, or knows that it is lost. When the node is
+// back, its packets are taken, and nothing of its earlier life waits for ever.
+func TestMendCrash(t *testing.T) {
+	for seed := range uint64(20) {
+		m := newMesh(t, seed, 4)
+		a := m.nodes[0]
+		m.loss = 0.2
+		m.announce(200*time.Millisecond, 4000)
+		for range 3 * wire.MaxKeyed4 { // the last of these shows what is missing
+			a.Offer(meshRecord(0, uint64(m.now.Sub(epoch))))
+			m.run(time.Millisecond)
+		}
+		m.loss = 0
+		a.Offer(meshRecord(0, uint64(m.now.Sub(epoch))))
+		m.run(251 * time.Millisecond)
+		a.down = true
+		m.run(5 * time.Second)
+		for _, h := range m.nodes[1:] {
+			if lacks := m.lacks(h); lacks > 0 && len(h.cuts) == 0 {
+				t.Errorf("seed %d: %s lacks %d records and does not know", seed, h.cfg.ID, lacks)
+			}
+		}
+		m.start(0)
+		m.run(3 * time.Second)
+		before := len(m.left)
+		a.Offer(meshRecord(0, uint64(m.now.Sub(epoch))))
+		m.run(2 * time.Second)
+		if len(m.left) != before+1 {
+			t.Fatal("the new life sends nothing")
+		}
+		for _, h := range m.nodes[1:] {
+			if at := h.applied[meshRecord(0, h.order[wire.NodeID{1}]).InfoHash]; m.now.Sub(at) > 2*time.Second {
+				t.Errorf("seed %d: %s does not hear the new life", seed, h.cfg.ID)
+			}
+		}
+	}
+}
+
+// TestMendBudget: where the budget holds back what repair sends, nobody asks or answers more for it, and no node spins.
+func TestMendBudget(t *testing.T) {
+	m := newMesh(t, 1, 3)
+	calls := 0
+	m.budget = func(_ time.Time, lane Lane, _ int) time.Duration {
+		calls++
+		if lane == RepairLane || lane == ControlLane && calls%2 == 0 {
+			return 300 * time.Millisecond
+		}
+		return 0
+	}
+	for i := range m.nodes {
+		m.start(i)
+	}
+	m.run(3 * time.Second)
+	m.loss = 0.3
+	calls = 0
+	m.announce(5*time.Second, 500)
+	m.loss = 0
+	m.run(5 * time.Second)
+	if calls > 5000 {
+		t.Errorf("the budget was asked %d times", calls)
+	}
+	for _, h := range m.nodes {
+		if m.lacks(h) > 0 && len(h.cuts) == 0 {
+			t.Errorf("%s lacks %d records and does not know", h.cfg.ID, m.lacks(h))
+		}
+	}
+}
