@@ -21,7 +21,9 @@ type multicast struct {
 	link    Link
 	group   netip.AddrPort
 	in, out *net.UDPConn
-	oob     [64]byte // control messages of the packet being read
+	reader  *reader
+	writer  *writer
+	oob     [oobSize]byte // control messages of the datagram that Read reads
 }
 
 // Listen joins group on the interface with that name or address. The
@@ -48,7 +50,14 @@ func Listen(group netip.AddrPort, ifname string) (Conn, error) {
 	}
 	link.Local = out.LocalAddr().(*net.UDPAddr).AddrPort()
 	link.ReceiveBuffer = granted
-	return &multicast{link: link, group: group, in: in, out: out}, nil
+	rawIn, err := in.SyscallConn()
+	rawOut, err2 := out.SyscallConn()
+	if err := errors.Join(err, err2); err != nil {
+		in.Close()
+		out.Close()
+		return nil, err
+	}
+	return &multicast{link: link, group: group, in: in, out: out, reader: newReader(rawIn), writer: newWriter(rawOut, group)}, nil
 }
 
 // receiver returns a socket bound to the group's address that is a member on ifi, and the size of its buffer.
@@ -64,6 +73,7 @@ func receiver(group netip.AddrPort, ifi *net.Interface) (c *net.UDPConn, granted
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),     // several nodes on one host
 		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0), // only what was joined here
 		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1),       // the destination with each packet
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1),      // and how many there was no room for
 	)
 	if err != nil {
 		return nil, 0, os.NewSyscallError("setsockopt", err)
@@ -119,29 +129,20 @@ func (m *multicast) Read(b []byte) (int, netip.AddrPort, netip.Addr, error) {
 		return 0, from, netip.Addr{}, err
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	return n, from, destination(m.oob[:oobn]), nil
+	return n, from, m.reader.control(m.oob[:oobn]), nil
 }
 
-// destination finds the address a packet was sent to among its control messages; the zero address when it is not there.
-func destination(oob []byte) netip.Addr {
-	for len(oob) >= unix.SizeofCmsghdr {
-		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
-			break
-		}
-		if h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo {
-			return netip.AddrFrom4([4]byte(data[8:12])) // interface index 4, our address 4, destination 4
-		}
-		oob = rest
-	}
-	return netip.Addr{}
-}
+// ReadBatch implements [batchConn]. It does not allocate.
+func (m *multicast) ReadBatch() (ds []Datagram, overflowed int, err error) { return m.reader.read() }
 
 // Send implements [Conn].
 func (m *multicast) Send(b []byte) error {
 	_, err := m.out.WriteToUDPAddrPort(b, m.group)
 	return err
 }
+
+// SendBatch implements [batchConn].
+func (m *multicast) SendBatch(pkts [][]byte) (int, error) { return m.writer.write(pkts) }
 
 // Link implements [Conn].
 func (m *multicast) Link() Link { return m.link }

@@ -1,6 +1,7 @@
 package livesync_test
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"strings"
@@ -135,6 +136,79 @@ func TestMulticastDoesNotAllocate(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations for sending and receiving a packet", allocs)
+	}
+}
+
+// TestMulticastBatches sends bursts of all sizes on the real socket: each arrives whole, in order, and says where it is from and
+// was sent to; and neither end allocates.
+func TestMulticastBatches(t *testing.T) {
+	group := loopbackGroup(t)
+	sender, c := join(t, group).(BatchConn), join(t, group).(BatchConn)
+	var pkts [][]byte
+	for i := range 100 {
+		pkts = append(pkts, bytes.Repeat([]byte{byte(i)}, 1+i*wire.MaxPacket/100))
+	}
+	exchange := func(n int) {
+		if sent, err := sender.SendBatch(pkts[:n]); sent != n || err != nil {
+			t.Fatalf("sent %d of %d, %v", sent, n, err)
+		}
+		for next := 0; next < n; {
+			ds, overflowed, err := c.ReadBatch()
+			if err != nil || len(ds) == 0 || overflowed != 0 {
+				t.Fatalf("read %d, %d are lost, %v", len(ds), overflowed, err)
+			}
+			for _, d := range ds {
+				if !bytes.Equal(d.B, pkts[next]) || d.From != sender.Link().Local || d.To != group.Addr() {
+					t.Fatalf("datagram %d of %d: %d bytes from %s to %s", next, n, len(d.B), d.From, d.To)
+				}
+				next++
+			}
+		}
+	}
+	for n := range len(pkts) + 1 {
+		exchange(n)
+	}
+	if allocs := testing.AllocsPerRun(100, func() { exchange(40) }); allocs != 0 {
+		t.Errorf("%v allocations for 40 packets", allocs)
+	}
+	pkts[3] = make([]byte, 1<<17)
+	if sent, err := sender.SendBatch(pkts[:10]); sent != 3 || err == nil {
+		t.Errorf("sent %d of 10, the fourth of which is too long: %v", sent, err)
+	}
+}
+
+// TestMulticastOverflow fills a small receive buffer: what the system had no room for is known afterwards, to the packet.
+func TestMulticastOverflow(t *testing.T) {
+	group := loopbackGroup(t)
+	sender, c := join(t, group).(BatchConn), join(t, group).(BatchConn)
+	pkt := make([]byte, 1400)
+	const most = 100_000
+	sent := 0
+	send := func(n int) {
+		for range n {
+			if err := sender.Send(pkt); err != nil {
+				t.Fatal(err)
+			}
+			sent++
+		}
+	}
+	send(most / 4) // more than fit into any buffer we ask for
+	read, lost := 0, 0
+	take := func() {
+		ds, overflowed, err := c.ReadBatch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, lost = read+len(ds), lost+overflowed
+	}
+	for read+lost < sent {
+		take()
+		if lost == 0 {
+			send(1) // the system says it with the next datagram that it has room for
+		}
+	}
+	if lost == 0 || read+lost != sent {
+		t.Errorf("sent %d, read %d, lost %d", sent, read, lost)
 	}
 }
 

@@ -1,0 +1,4 @@
+package livesync
+
+// BatchConn is for tests of the real socket.
+type BatchConn = batchConn
