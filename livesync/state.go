@@ -93,7 +93,10 @@ func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, pro
 		return nil
 	}
 	k.echoes = st.Echoes
-	latest := k.opener.Heard(now, p, &st)
+	if !k.opener.Heard(now, p, &st) { // it was overtaken
+		n.dropped.Replay++
+		return nil
+	}
 	first := st.Next
 	if !proven {
 		waits := k.opener.Waits(now, p.From, p.Epoch)
@@ -110,13 +113,9 @@ func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, pro
 		}
 		first, _ = k.opener.Prove(now, p.From, p.Epoch)
 	}
-	switch {
-	case p.From == n.ident.id: // there is another node with our id, and it lives now
+	if p.From == n.ident.id { // there is another node with our id, and it lives now
 		n.dropped.OwnID++
 		n.clash(now, from)
-		return nil
-	case !latest:
-		n.dropped.Replay++
 		return nil
 	}
 	sender := n.nodes.heard(now, p.From, from)
@@ -147,7 +146,7 @@ func (n *Node) heedState(now time.Time, sender *node, st *wire.State) {
 	sender.life.hear(now, st)
 	n.keyed.mending.State(now, sender.id, sender.life.epoch, st.Next[wire.SpaceData])
 	n.compare(now, sender, st)
-	if n.keyed.member.Health != wire.CatchingUp { // else the counts come with the peers
+	if st.CatchUpPort == 0 && n.keyed.member.Health != wire.CatchingUp { // else the counts come with the peers
 		n.scrape.beacon(now, sender.id, st.Torrents)
 	}
 	// An inquiry stands in every STATE until it is answered: it counts when it comes up, and again when it stays.
