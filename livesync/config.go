@@ -60,6 +60,8 @@ type Config struct {
 	Torrents func() uint64
 	// Member returns what this node says of itself in keyed mode. It is asked once a second. Nil: nothing.
 	Member func() Member
+	// CatchUp makes this node catch up with others of the keyed mode, and them with it. Nil: it does not.
+	CatchUp *CatchUp
 	// Sketch returns one group of the sums from which divergence is reckoned (see wire.State). Nil: zeros.
 	Sketch func(group int) [wire.SketchGroup]int32
 	// SaveID keeps an id that was taken because the old one turned out to be in use. Nil: it is not kept.

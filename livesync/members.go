@@ -32,6 +32,7 @@ type life struct {
 	bye      bool      // it has said that it ends
 	inquired time.Time // when it asked us last, by STATE
 	asks     bool      // its latest STATE asks us
+	whole    bool      // all that it told in this epoch came or will be asked for
 }
 
 // hear takes in what a STATE says. Texts are made anew only when they have changed.

@@ -9,11 +9,6 @@ import (
 )
 
 const (
-	// settleTime is how long after its start a node may prove the others. One that it proves later was not there, or not heard, and
-	// what it sent before is lost here.
-	settleTime = 10 * time.Second
-	// fewPackets is up to how many packets a node has sent in its first minute, or nearly none after.
-	fewPackets = 128
 	// mendMargin is how much earlier than the packet before it a record that was lost may have been announced: records of the
 	// two kinds wait for company in packets of their own, and for the budget.
 	mendMargin = time.Second
@@ -24,7 +19,6 @@ type mending struct {
 	*repair.Machine
 	ranges []wire.Range               // scratch
 	asking [wire.MaxUnfragmented]byte // what waits in the control lane
-	begun  time.Time                  // when we were there first
 	ripe   bool                       // the sender has to apply what was held; only the sender touches it
 }
 
@@ -33,17 +27,12 @@ func newMending(cfg *Config, rng *rand.Rand) *mending {
 }
 
 // believed is told that a node was proven to live in an epoch that is new to us, and the sequence of the first packet of records that
-// it had not sent when we heard of the epoch. What it sent before that is not asked for: in an earlier life we may have applied it. The
-// caller holds n.mu.
+// it had not sent when we heard of the epoch. What it sent before that is not asked for, in an earlier life we may have applied it: it is caught
+// up. The caller holds n.mu.
 func (n *Node) believed(now time.Time, sender *node, first uint32) {
-	m, epoch := n.keyed.mending, sender.life.epoch
-	m.Open(now, sender.id, epoch, first, now)
-	if late := now.Sub(m.begun) >= settleTime; late && first > fewPackets {
-		n.lose(now, m.begun)
-	} else if late && first > 0 {
-		n.lose(now, now.Add(-time.Minute))
-	}
-	n.log.Info().Stringer("node", sender.id).Stringer("address", sender.address).Uint64("epoch", epoch).
+	sender.life.whole = first == 0
+	n.keyed.mending.Open(now, sender.id, sender.life.epoch, first, now)
+	n.log.Info().Stringer("node", sender.id).Stringer("address", sender.address).Uint64("epoch", sender.life.epoch).
 		Msg("a node has shown that it has the cluster key and lives")
 }
 
@@ -93,8 +82,10 @@ func (n *Node) held(now time.Time) (*node, wire.Packet) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.keyed.mending
-	if since, lost := m.Lost(); lost {
-		n.lose(now, since)
+	for id, since, lost := m.Lost(); lost; id, since, lost = m.Lost() {
+		if n.behind != nil {
+			n.behind(id, since.Add(-mendMargin))
+		}
 	}
 	b := m.Ready()
 	if b == nil {
@@ -106,13 +97,6 @@ func (n *Node) held(now time.Time) (*node, wire.Packet) {
 		sender = &node{id: p.From} // forgotten meanwhile
 	}
 	return sender, p
-}
-
-// lose passes on since when something that others sent is lost here. The caller holds n.mu.
-func (n *Node) lose(now, since time.Time) {
-	if n.cut != nil {
-		n.cut(now, since.Add(-mendMargin))
-	}
 }
 
 // heedControl deals with what a believed node says of packets. The caller holds n.mu.
@@ -139,6 +123,7 @@ func (n *Node) heedControl(now time.Time, sender *node, p *wire.Packet) {
 		var bye wire.Bye
 		if bye, err = p.Bye(); err == nil {
 			sender.life.bye = true
+			n.left(sender.id)
 			m.Bye(now, sender.id, p.Epoch, bye.Next)
 		}
 	}

@@ -38,6 +38,8 @@ type Node struct {
 	order sync.Mutex
 	heard []wire.Record // what was received and is not yet applied
 
+	catch *catching // nil: plain mode
+
 	mu        sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
 	rng       *rand.Rand
 	ident     identity
@@ -51,9 +53,9 @@ type Node struct {
 	dropped   Dropped
 	discarded Discarded // of the lanes other than live
 	outbox    outbox
-	keyed     *keyed                     // nil: no key, which costs a comparison a packet
-	gap       func(since time.Time)      // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
-	cut       func(now, since time.Time) // told that some of what the others announced since then did not arrive and will not be sent again; may be nil
+	keyed     *keyed                                // nil: no key, which costs a comparison a packet
+	gap       func(since time.Time)                 // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
+	behind    func(id wire.NodeID, since time.Time) // told that something that a node told at since or later did not come and will not; may be nil
 }
 
 // New returns a node that does nothing yet.
@@ -80,6 +82,14 @@ func New(cfg Config) *Node {
 		pkts:    make([][]byte, 0, burst),
 	}
 	n.queue = n.outbox.batch.q
+	if n.keyed != nil && cfg.CatchUp != nil {
+		var err error
+		if n.catch, err = newCatching(&cfg); err != nil {
+			n.log.Error().Err(err).Msg("this node does not catch up with others")
+			n.catch = nil
+		}
+		n.behind = n.fellBehind
+	}
 	if n.keyed != nil {
 		n.gap, n.keyed.mending = n.skip, newMending(&cfg, n.rng)
 	}
@@ -91,6 +101,9 @@ func New(cfg Config) *Node {
 // allocates, so it may be called under a lock of the store. While the sender
 // cannot keep up or the interface is away the oldest records are discarded and counted.
 func (n *Node) Offer(r wire.Record) {
+	if n.catch != nil {
+		n.catch.offered(&r)
+	}
 	if n.cfg.Interface != "" && n.queue.put(&r, n.cfg.Dialect.lineOf(&r)) {
 		n.poke()
 	}
@@ -103,6 +116,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Interface == "" {
 		<-ctx.Done()
 		return nil
+	}
+	if n.catch != nil {
+		n.catch.runs = true
 	}
 	n.start(time.Now())
 	timer := time.NewTimer(0)
@@ -122,6 +138,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 			n.Lost(err)
 			now = time.Now()
+			n.askNobody(now, err)
 			retry = now.Add(watchInterval)
 		}
 		n.Next(now) // gives up what the queue cannot hold
@@ -147,7 +164,9 @@ func (n *Node) session(ctx context.Context, conn Conn) error {
 		defer close(ended)
 		ended <- n.hear(several)
 	}()
+	caughtUp := n.catchUp(ctx, conn.Link().Local.Addr())
 	err := n.speak(ctx, several, ended)
+	caughtUp()
 	conn.Close()
 	for range ended { // until the receiver has returned
 	}
@@ -159,6 +178,9 @@ func (n *Node) start(now time.Time) {
 	defer n.mu.Unlock()
 	n.started = true
 	n.scrape.start(now)
+	if n.catch != nil {
+		n.catch.start(now)
+	}
 	if n.cfg.Dialect == Both {
 		n.log.Warn().Msg("dialect both: the newest opentrackers make phantom peers of the copy that they misread")
 	}
@@ -177,9 +199,6 @@ func (n *Node) joined(now time.Time, link Link) {
 	n.queue.setAway(false, false)
 	if k := n.keyed; k != nil {
 		k.member = n.member()
-		if k.mending.begun.IsZero() {
-			k.mending.begun = now
-		}
 		k.state.begin(now)
 	}
 	n.link, n.trouble = link, ""

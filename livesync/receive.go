@@ -94,6 +94,9 @@ func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 // applyHeard applies the records in hand.
 func (n *Node) applyHeard(now time.Time) {
 	if len(n.heard) > 0 {
+		if n.catch != nil {
+			n.catch.heard(now, n.heard)
+		}
 		n.cfg.Apply(now, n.heard)
 		n.heard = n.heard[:0]
 	}

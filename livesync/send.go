@@ -144,6 +144,9 @@ func (n *Node) send(conn batchConn, pkts [][]byte) bool {
 func (n *Node) next(now time.Time) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.catch != nil {
+		n.catch.journal.Tick(now)
+	}
 	if n.trouble != "" {
 		n.giveUp(now)
 		return nil
@@ -269,7 +272,7 @@ func (n *Node) due(now time.Time) time.Time {
 	for _, lane := range [...]Lane{ControlLane, RepairLane} {
 		first = earliest(first, o.lanes[lane].at)
 	}
-	first = earliest(first, n.mendDue())
+	first = earliest(first, n.mendDue(), n.catchDue(now))
 	if len(o.control.messages) > 0 && o.lanes[ControlLane].pkt == nil {
 		return now
 	}

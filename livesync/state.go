@@ -77,10 +77,14 @@ func (n *Node) appendState(now time.Time, b []byte) []byte {
 
 // member returns what this node says of itself.
 func (n *Node) member() Member {
-	if n.cfg.Member == nil {
-		return Member{}
+	var m Member
+	if n.cfg.Member != nil {
+		m = n.cfg.Member()
 	}
-	return n.cfg.Member()
+	if n.catch != nil {
+		n.catch.describe(&m)
+	}
+	return m
 }
 
 // hearState takes in a STATE whose tag verifies, and returns its sender's entry; nil when the sender is not believed yet or nothing is to
@@ -144,6 +148,7 @@ func (n *Node) returned(now time.Time, echoes []wire.Echo) bool {
 func (n *Node) heedState(now time.Time, sender *node, st *wire.State) {
 	sender.torrents = st.Torrents
 	sender.life.hear(now, st)
+	n.heedOther(now, sender, st)
 	n.keyed.mending.State(now, sender.id, sender.life.epoch, st.Next[wire.SpaceData])
 	n.compare(now, sender, st)
 	if st.CatchUpPort == 0 && n.keyed.member.Health != wire.CatchingUp { // else the counts come with the peers

@@ -26,6 +26,7 @@ type Status struct {
 	Received  Traffic
 	Dropped   Dropped
 	Discarded Discarded
+	CatchUp   CatchUpStatus
 	Nodes     []NodeStatus // sorted by id
 }
 
@@ -101,6 +102,7 @@ func (n *Node) status(now time.Time) Status {
 		Sent:      n.sent,
 		Received:  n.received,
 		Dropped:   n.dropped,
+		CatchUp:   n.catchUpStatus(now),
 	}
 	live := n.queue.discarded()
 	live.Control = n.discarded.Control

@@ -1,6 +1,7 @@
 package catchup
 
 import (
+	"sync"
 	"time"
 
 	"starling/wire"
@@ -15,14 +16,17 @@ const (
 )
 
 // Journal is the log of the stops of the last ten minutes, at most a million: a store keeps nothing of a peer that is gone, and who catches
-// up must learn that it went. It takes memory as it needs it and gives it back.
+// up must learn that it went. It takes memory as it needs it and gives it back. It may be used by any number of goroutines.
 type Journal struct {
+	mu     sync.Mutex // guards all below; nobody is called while it is held
+	clock  time.Time  // the latest time it was told
 	start  time.Time
 	whole  time.Time // every stop since then is in it
 	chunks []*[journalChunk]stop
 	spare  *[journalChunk]stop
 	first  int // the oldest stop's place in the first chunk
 	count  int
+	lost   uint64 // how many were there before
 }
 
 // stop is 46 bytes and the time.
@@ -33,10 +37,33 @@ type stop struct {
 }
 
 // NewJournal returns an empty journal, which knows of every stop from now on.
-func NewJournal(now time.Time) *Journal { return &Journal{start: now, whole: now} }
+func NewJournal(now time.Time) *Journal {
+	j := new(Journal)
+	j.Begin(now)
+	return j
+}
 
-// Add notes that a peer stopped.
-func (j *Journal) Add(now time.Time, hash wire.InfoHash, peer wire.Peer) {
+// Begin empties the journal, which knows of every stop from now on.
+func (j *Journal) Begin(now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clock, j.start, j.whole = now, now, now
+	j.lost += uint64(j.count)
+	j.chunks, j.spare, j.first, j.count = nil, nil, 0, 0
+}
+
+// Tick tells the journal the time.
+func (j *Journal) Tick(now time.Time) {
+	j.mu.Lock()
+	j.clock = now
+	j.mu.Unlock()
+}
+
+// Add notes that a peer stopped, at the latest time the journal was told.
+func (j *Journal) Add(hash wire.InfoHash, peer wire.Peer) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := j.clock
 	j.forget(now)
 	if j.count == journalSize {
 		j.whole = j.start.Add(time.Duration(j.at(0).at) + 1)
@@ -56,12 +83,27 @@ func (j *Journal) Add(now time.Time, hash wire.InfoHash, peer wire.Peer) {
 
 // Reach returns how far back every stop is known.
 func (j *Journal) Reach(now time.Time) time.Duration {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clock = now
 	j.forget(now)
 	return now.Sub(j.whole)
 }
 
-// Since returns the stops since a time, the oldest first, with their ages.
-func (j *Journal) Since(now, since time.Time) []wire.Leaver {
+// Since returns the stops since a time, the oldest first, with their ages. Nobody who adds one waits longer than for a thousand of them.
+func (j *Journal) Since(now, since time.Time) (leavers []wire.Leaver) {
+	next, end := j.find(now, since)
+	for next < end {
+		leavers, next = j.read(now, next, leavers)
+	}
+	return leavers
+}
+
+// find returns the numbers of the first stop since a time and of the one behind the last.
+func (j *Journal) find(now, since time.Time) (first, end uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clock = now
 	j.forget(now)
 	least := int64(since.Sub(j.start))
 	low, high := 0, j.count
@@ -72,13 +114,23 @@ func (j *Journal) Since(now, since time.Time) []wire.Leaver {
 			high = mid
 		}
 	}
-	leavers := make([]wire.Leaver, 0, j.count-low)
-	for i := low; i < j.count; i++ {
+	return j.lost + uint64(low), j.lost + uint64(j.count)
+}
+
+// read appends the stops from a number on that lie in one chunk, and returns the number behind them.
+func (j *Journal) read(now time.Time, number uint64, dst []wire.Leaver) ([]wire.Leaver, uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	number = max(number, j.lost)
+	for i := int(number - j.lost); i < j.count; i++ {
 		s := j.at(i)
 		age := max(now.Sub(j.start)-time.Duration(s.at), 0)
-		leavers = append(leavers, wire.Leaver{InfoHash: s.hash, Peer: s.peer, Age: uint32(age / time.Millisecond)})
+		dst = append(dst, wire.Leaver{InfoHash: s.hash, Peer: s.peer, Age: uint32(age / time.Millisecond)})
+		if number++; (i+1+j.first)%journalChunk == 0 {
+			return dst, number
+		}
 	}
-	return leavers
+	return dst, max(number, j.lost+uint64(j.count))
 }
 
 // at returns stop i, the oldest being 0.
@@ -101,6 +153,7 @@ func (j *Journal) forget(now time.Time) {
 // drop forgets the oldest stop.
 func (j *Journal) drop() {
 	j.count--
+	j.lost++
 	if j.first++; j.first == journalChunk {
 		j.spare, j.first = j.chunks[0], 0
 		j.chunks = j.chunks[1:]

@@ -17,7 +17,8 @@ func TestJournal(t *testing.T) {
 	var list []time.Time
 	for n := range 60_000 {
 		now = now.Add(time.Duration(rng.ExpFloat64() * float64([]time.Duration{time.Millisecond, 100 * time.Millisecond, 20 * time.Second}[n/500%3])))
-		j.Add(now, wire.InfoHash{byte(n)}, peer4(n))
+		j.Tick(now)
+		j.Add(wire.InfoHash{byte(n)}, peer4(n))
 		list = append(list, now)
 		for list[0].Before(now.Add(-journalTime)) {
 			list = list[1:]
@@ -52,7 +53,8 @@ func TestJournal(t *testing.T) {
 func TestJournalFull(t *testing.T) {
 	j := NewJournal(epoch)
 	for n := range journalSize + 1000 {
-		j.Add(epoch.Add(time.Duration(n)*time.Microsecond), wire.InfoHash{}, peer4(n))
+		j.Tick(epoch.Add(time.Duration(n) * time.Microsecond))
+		j.Add(wire.InfoHash{}, peer4(n))
 	}
 	now := epoch.Add((journalSize + 1000) * time.Microsecond)
 	if reach := j.Reach(now); j.count != journalSize || reach < journalSize*time.Microsecond || reach > (journalSize+1)*time.Microsecond {
@@ -66,6 +68,7 @@ func BenchmarkJournal(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(time.Millisecond)
-		j.Add(now, wire.InfoHash{}, peer4(1))
+		j.Tick(now)
+		j.Add(wire.InfoHash{}, peer4(1))
 	}
 }

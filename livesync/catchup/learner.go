@@ -226,6 +226,9 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 	x.Members = x.Members[:out]
 }
 
+// Asked returns when the stream was asked for.
+func (l *Learner) Asked() time.Time { return l.asked }
+
 // Ended reports whether the stream came to its end.
 func (l *Learner) Ended() bool { return l.ended }
 

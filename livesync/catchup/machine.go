@@ -34,6 +34,7 @@ type Other struct {
 	Uptime  time.Duration
 	Health  wire.Health
 	Peers   uint64
+	New     bool // nothing that it told in this epoch has passed us by
 	heard   time.Time
 	failed  int
 	rest    time.Time // it is left alone until then
@@ -66,8 +67,8 @@ type lack struct {
 //	doubt      it was caught up with from one that was catching  as at the start         anybody
 //	           up itself, and somebody is healthy now
 //	lost       repair gave up, or the sender has it no more      as repair says          the sender, or anybody
-//	met        a node is heard in an epoch we did not know       that epoch's start, or  the node, or anybody while
-//	                                                             our first fetch's       we have just started
+//	met        a node is heard in an epoch we did not know, and  that epoch's start, or  the node, or anybody while
+//	           what it told before has passed us by              our first fetch's       we have just started
 //
 // Ready stays: a node that serves is not taken out of service because it lacks something. Of nodes the healthy come before those that catch up
 // themselves, then the one with the most peers counts.
@@ -113,6 +114,9 @@ func (m *Machine) Heard(now time.Time, o Other) {
 // meet is told of a node that we have not heard in this epoch: until now what it told was not believed.
 func (m *Machine) meet(now time.Time, o *Other) {
 	m.met = now
+	if o.New {
+		return
+	}
 	switch since := now.Sub(m.first); {
 	case m.first.IsZero():
 		return // it is asked, or somebody who hears it, for all

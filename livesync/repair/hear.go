@@ -20,7 +20,7 @@ func (m *Machine) Data(now time.Time, id wire.NodeID, epoch uint64, seq uint32, 
 		m.repeated(now, p, seq)
 	}
 	if v != Apply || p.w.held > 0 {
-		m.settle(p.w)
+		m.settle(p)
 	}
 	return v
 }
@@ -44,7 +44,7 @@ func (m *Machine) State(now time.Time, id wire.NodeID, epoch uint64, next uint32
 	p.lives(now)
 	if next > p.w.top {
 		p.w.reach(now, next)
-		m.settle(p.w)
+		m.settle(p)
 	}
 }
 
@@ -81,7 +81,7 @@ func (m *Machine) Gone(now time.Time, id wire.NodeID, g *wire.Gone) {
 	}
 	p.lives(now)
 	p.w.gone(now.Add(-time.Duration(g.Age)*time.Millisecond), g.Ranges)
-	m.settle(p.w)
+	m.settle(p)
 }
 
 // Promise takes in what another node is about to send again for a third one, or for us, whom it did not hear.

@@ -28,8 +28,13 @@ type Machine struct {
 	pending []pending
 	ranges  []wire.Range // scratch
 	out     packet       // what was returned last to be sent again
-	cut     bool         // something was given up, since
-	since   time.Time
+	cuts    []cut        // nodes of which something was given up
+}
+
+// cut says that something that a node sent at since or later was given up.
+type cut struct {
+	id    wire.NodeID
+	since time.Time
 }
 
 // peer is another node.
@@ -105,7 +110,7 @@ func (m *Machine) close(p *peer) {
 	m.cancel(p, everything)
 	p.w.abandon()
 	p.w.closed = true
-	m.settle(p.w)
+	m.settle(p)
 }
 
 // Counts returns what became of the packets of a node.
@@ -135,13 +140,18 @@ func (m *Machine) of(id wire.NodeID, epoch uint64) *peer {
 	return nil
 }
 
-// settle sees to it that what a window has given back or given up is found.
-func (m *Machine) settle(w *Window) {
+// settle sees to it that what a node's window has given back or given up is found.
+func (m *Machine) settle(p *peer) {
+	w := p.w
 	if w.cut {
-		if !m.cut || w.since.Before(m.since) {
-			m.cut, m.since = true, w.since
-		}
 		w.cut = false
+		i := slices.IndexFunc(m.cuts, func(c cut) bool { return c.id == p.id })
+		switch {
+		case i < 0:
+			m.cuts = append(m.cuts, cut{p.id, w.since})
+		case w.since.Before(m.cuts[i].since):
+			m.cuts[i].since = w.since
+		}
 	}
 	if !w.waiting && (w.held > 0 || w.closed) {
 		w.waiting = true
@@ -150,7 +160,7 @@ func (m *Machine) settle(w *Window) {
 }
 
 // Waits reports whether there may be something in Ready or Lost.
-func (m *Machine) Waits() bool { return len(m.ready) > 0 || m.cut }
+func (m *Machine) Waits() bool { return len(m.ready) > 0 || len(m.cuts) > 0 }
 
 // Ready returns the next packet that was held and is to be applied now, nil when there is none. It is valid until the next call.
 func (m *Machine) Ready() []byte {
@@ -168,10 +178,16 @@ func (m *Machine) Ready() []byte {
 	return nil
 }
 
-// Lost reports, once, whether anything was given up since the last call, and when the earliest of it was sent at the earliest.
-func (m *Machine) Lost() (since time.Time, lost bool) {
-	lost, m.cut = m.cut, false
-	return m.since, lost
+// Lost returns a node of which something was given up since it was returned last, and when the earliest of that was sent at the
+// earliest. It is to be called until there is none.
+func (m *Machine) Lost() (id wire.NodeID, since time.Time, lost bool) {
+	n := len(m.cuts)
+	if n == 0 {
+		return id, since, false
+	}
+	c := m.cuts[n-1]
+	m.cuts = m.cuts[:n-1]
+	return c.id, c.since, true
 }
 
 // Control appends the next control packet that is due to b, without its trailer, and says of which kind it is. There is none
@@ -189,7 +205,7 @@ func (m *Machine) Control(now time.Time, b []byte) ([]byte, wire.Kind) {
 		}
 		ranges, origin := p.w.poll(now, m.ranges[:0])
 		m.ranges = ranges
-		m.settle(p.w)
+		m.settle(p)
 		if len(ranges) == 0 {
 			continue
 		}

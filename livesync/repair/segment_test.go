@@ -199,7 +199,7 @@ func (s *segment) drain(h *host) {
 	for b := h.m.Ready(); b != nil; b = h.m.Ready() {
 		s.apply(h, b)
 	}
-	if since, lost := h.m.Lost(); lost {
+	for _, since, lost := h.m.Lost(); lost; _, since, lost = h.m.Lost() {
 		h.cuts = append(h.cuts, since)
 		if s.say != nil {
 			s.say(h, fmt.Sprintf("has lost something since %s", s.clock(since)))

@@ -1,0 +1,303 @@
+package livesync
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"starling/livesync/catchup"
+	"starling/wire"
+)
+
+// CatchUp is what a node of the keyed mode needs to catch up with others, and to let others catch up with it. See package catchup.
+type CatchUp struct {
+	catchup.Store
+	// Since is up to when the store knows all, from a snapshot. Zero: it knows nothing.
+	Since time.Time
+	// Timeout is the store's peer timeout.
+	Timeout time.Duration
+}
+
+// leastUptime is how long a node has been running at least when we hear of it: clocks and epochs are not exact.
+const leastUptime = 10 * time.Second
+
+// catching is a node's part in catching up. It is made when the node is, and never in plain mode.
+//
+// The node's lock guards the machine. The journal and the learner have locks of their own, because [Node.Offer] is called under
+// locks of the store.
+type catching struct {
+	CatchUp
+	journal *catchup.Journal
+	learner atomic.Pointer[catchup.Learner] // of the stream that comes
+	tls     *tls.Config
+	wanted  chan struct{} // the machine may want something
+
+	machine *catchup.Machine // nil: the node has not started
+	port    uint16           // where others can ask
+	runs    bool             // Run asks; else whoever drives the node does
+	status  CatchUpStatus
+}
+
+// CatchUpStatus is how a node stands with catching up.
+type CatchUpStatus struct {
+	Ready    bool // it has caught up since its start, or there was nobody to ask
+	Complete bool // it knows all that the cluster knows
+	Running  bool // a stream comes; those below are of that, or of the last one
+	From     wire.NodeID
+	Torrents uint64
+	Peers    uint64
+	Expected uint64 // peers that the other node has, of which it may send a part only
+	Took     time.Duration
+
+	Streams uint64 // that came to their end
+	Failed  uint64 // that did not
+	Waiting int    // streams that are still to be asked for
+}
+
+func newCatching(cfg *Config) (*catching, error) {
+	config, err := catchup.TLS(cfg.Keys)
+	return &catching{CatchUp: *cfg.CatchUp, journal: new(catchup.Journal), tls: config, wanted: make(chan struct{}, 1)}, err
+}
+
+// start begins to listen for nodes. The caller holds n.mu.
+func (c *catching) start(now time.Time) {
+	c.journal.Begin(now)
+	c.machine = catchup.NewMachine(now, c.Since, c.Timeout)
+}
+
+// poke wakes whoever asks.
+func (c *catching) poke() {
+	select {
+	case c.wanted <- struct{}{}:
+	default:
+	}
+}
+
+// offered is told of what this node tells. It does not block for long.
+func (c *catching) offered(r *wire.Record) {
+	if l := c.learner.Load(); l != nil {
+		l.Note(*r)
+	}
+	if r.Flags&wire.Stopped != 0 {
+		c.journal.Add(r.InfoHash, r.Peer)
+	}
+}
+
+// heard is told of what other nodes tell, before it is applied.
+func (c *catching) heard(now time.Time, rs []wire.Record) {
+	c.journal.Tick(now)
+	if l := c.learner.Load(); l != nil {
+		l.Note(rs...)
+	}
+	for i := range rs {
+		if rs[i].Flags&wire.Stopped != 0 {
+			c.journal.Add(rs[i].InfoHash, rs[i].Peer)
+		}
+	}
+}
+
+// describe changes what the node says of itself while it has not caught up. The caller holds n.mu.
+func (c *catching) describe(m *Member) {
+	m.CatchUpPort = c.port
+	if m.Health == wire.Healthy && (c.machine == nil || !c.machine.Ready()) {
+		m.Health = wire.CatchingUp
+	}
+}
+
+// heedOther is told of the STATE of a believed node. The caller holds n.mu.
+func (n *Node) heedOther(now time.Time, sender *node, st *wire.State) {
+	c := n.catch
+	if c == nil || c.machine == nil {
+		return
+	}
+	uptime := max(time.Duration(st.Sent-int64(sender.life.epoch)), leastUptime)
+	c.machine.Heard(now, catchup.Other{
+		Want:   catchup.Want{ID: sender.id, Epoch: sender.life.epoch, Addr: netip.AddrPortFrom(sender.address.Addr(), st.CatchUpPort)},
+		Uptime: uptime, Health: st.Health, Peers: st.Peers, New: sender.life.whole,
+	})
+	c.poke()
+}
+
+// SetCatchUpPort is told at which port other nodes may ask this one; 0: at none.
+func (n *Node) SetCatchUpPort(port uint16) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.catch != nil {
+		n.catch.port = port
+	}
+}
+
+// fellBehind is told that something that a node told at since or later did not arrive and will not be sent again. The caller holds n.mu.
+func (n *Node) fellBehind(id wire.NodeID, since time.Time) {
+	if c := n.catch; c != nil && c.machine != nil {
+		c.machine.Lost(id, since)
+		c.poke()
+		n.poke()
+	}
+}
+
+// left is told that a node has ended. The caller holds n.mu.
+func (n *Node) left(id wire.NodeID) {
+	if c := n.catch; c != nil && c.machine != nil {
+		c.machine.Gone(id)
+	}
+}
+
+// catchDue returns when [Node.Fetch] has to be called again, for whoever drives the node. The caller holds n.mu.
+func (n *Node) catchDue(now time.Time) time.Time {
+	if c := n.catch; c != nil && c.machine != nil && !c.runs {
+		return c.machine.Due(now)
+	}
+	return time.Time{}
+}
+
+// Fetch returns the stream that is to be asked for now, and the bytes to ask with; nil when there is none. Its bytes are for
+// [Node.Fetched], as many at a time as [Node.FetchSize] says, and its end for [Node.FetchOver].
+func (n *Node) Fetch(now time.Time) (want *catchup.Want, request []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	if c == nil || c.machine == nil {
+		return nil, nil
+	}
+	ready := c.machine.Ready()
+	want = c.machine.Next(now)
+	if !ready && c.machine.Ready() {
+		n.log.Info().Msg("there is no other node to catch up from")
+	}
+	if want == nil {
+		return nil, nil
+	}
+	var own []wire.Leaver
+	if !want.Since.IsZero() {
+		own = c.journal.Since(now, want.Since)
+	}
+	c.status.Running, c.status.From, c.status.Torrents, c.status.Peers, c.status.Expected, c.status.Took = true, want.ID, 0, 0, 0, 0
+	c.learner.Store(catchup.NewLearner(now, c.Store, *want, own))
+	r := want.Request(now, n.ident.id, n.keyed.sealer.Epoch())
+	n.log.Debug().Stringer("node", want.ID).Stringer("address", want.Addr).Dur("within_ms", r.Within).Msg("catching up: asks a node")
+	return want, r.Append(nil)
+}
+
+// FetchSize returns how many bytes of the stream that comes are to be given to Fetched next, 0 when it came to its end.
+func (n *Node) FetchSize() int {
+	if l := n.learner(); l != nil {
+		return l.Size()
+	}
+	return 0
+}
+
+// Fetched takes in the next bytes of the stream that comes. After an error the stream is to be ended.
+func (n *Node) Fetched(now time.Time, b []byte) error {
+	l := n.learner()
+	if l == nil {
+		return nil
+	}
+	err := l.Take(now, b) // may take some time, and applies records
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	c.machine.Moved(now)
+	p := l.Progress()
+	c.status.Torrents, c.status.Peers, c.status.Expected = p.Torrents, p.Peers, p.Header.Peers
+	return err
+}
+
+// FetchStalled reports whether the stream that comes has stood still for so long that it is to be ended.
+func (n *Node) FetchStalled(now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.catch != nil && n.catch.machine != nil && n.catch.machine.Stalled(now)
+}
+
+// FetchOver is told that the stream is over: with an error, or, if it came to its end, without.
+func (n *Node) FetchOver(now time.Time, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	if c == nil || c.machine == nil || c.machine.Going() == nil {
+		return
+	}
+	want := *c.machine.Going()
+	l := c.learner.Load()
+	c.learner.Store(nil)
+	if err == nil && !l.Ended() {
+		err = catchup.ErrCounts
+	}
+	p := l.Progress()
+	c.machine.Ended(now, &p.Header, err)
+	c.status.Running, c.status.Took = false, now.Sub(l.Asked())
+	if err != nil {
+		c.status.Failed++
+		n.log.Warn().Stringer("node", want.ID).Stringer("address", want.Addr).Err(err).Uint64("peers", p.Peers).Msg("catching up was cut short")
+	} else {
+		c.status.Streams++
+		n.log.Info().Stringer("node", want.ID).Uint64("torrents", p.Torrents).Uint64("peers", p.Peers).Uint64("stops", p.Stops).
+			Int("forgotten", p.Gone).Dur("ms", c.status.Took).Msg("caught up with another node")
+	}
+	if c.machine.Ready() {
+		n.keyed.state.hurry(now, n.rng) // the others may ask us from now on
+	}
+	c.poke()
+	n.poke()
+}
+
+func (n *Node) learner() *catchup.Learner {
+	if n.catch == nil {
+		return nil
+	}
+	return n.catch.learner.Load()
+}
+
+// Answer returns the stream that another node asks for, block by block.
+func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	if c == nil || c.machine == nil || r.Target != n.ident.id || !n.keyed.mine(r.TargetEpoch) {
+		return nil, catchup.ErrTarget
+	}
+	h := catchup.Header{ID: r.Target, Epoch: r.TargetEpoch, Within: r.Within, Complete: c.machine.Complete(now)}
+	var leavers []wire.Leaver
+	if r.Within != 0 {
+		leavers = c.journal.Since(now, now.Add(-r.Within))
+		if r.Within > c.journal.Reach(now) {
+			h.Within = 0 // some of the stops are not known any more
+		}
+	}
+	h.Torrents, h.Peers = c.Count()
+	return catchup.NewTeller(now, h, leavers, c.Walk(h.Within)), nil
+}
+
+// CaughtUp reports whether the node may be sent clients: it has caught up since its start, or there was nobody to ask. A
+// node that does not catch up always may.
+func (n *Node) CaughtUp() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	return c == nil || c.machine != nil && c.machine.Ready()
+}
+
+// Complete reports whether the node knows all that its cluster knows, as far as it can tell.
+func (n *Node) Complete(now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	return c != nil && c.machine != nil && c.machine.Complete(now)
+}
+
+// catchUpStatus returns how it stands. The caller holds n.mu.
+func (n *Node) catchUpStatus(now time.Time) CatchUpStatus {
+	c := n.catch
+	if c == nil || c.machine == nil {
+		return CatchUpStatus{Ready: c == nil}
+	}
+	s := c.status
+	s.Ready, s.Complete, s.Waiting = c.machine.Ready(), c.machine.Complete(now), c.machine.Lacks()
+	if l := c.learner.Load(); l != nil {
+		s.Took = now.Sub(l.Asked())
+		s.Waiting-- // it comes
+	}
+	return s
+}
