@@ -11,6 +11,9 @@ import (
 // complaintInterval is how often the log says that packets are not believed.
 const complaintInterval = 10 * time.Minute
 
+// keyedMemory is for how long after its last STATE nobody without a key may have a node's id.
+const keyedMemory = time.Minute
+
 // keyed is what a node with a cluster key has beside one without. The node's lock guards it.
 type keyed struct {
 	keys       seal.Keys
@@ -100,16 +103,18 @@ func (n *Node) open(now time.Time, from netip.AddrPort, p *wire.Packet) *node {
 }
 
 // takesPlain reports whether a packet without a trailer may be taken in: from the nodes that are known to have no key, and not
-// under the id of one that has. The caller holds n.mu.
+// under the id of one that has and was heard lately. The caller holds n.mu.
 func (n *Node) takesPlain(now time.Time, from netip.AddrPort, p *wire.Packet) bool {
-	_, believed := n.keyed.opener.Epoch(p.From)
+	sender := n.nodes.byID[p.From]
+	believed := sender != nil && sender.life.epoch != 0 && now.Sub(sender.life.said) < keyedMemory
 	switch {
 	case !believed && contains(n.cfg.PlainNodes, from.Addr()):
-		return true
-	case believed && (p.Kind == wire.KindBeacon || p.Kind == wire.KindInquire):
-		if sender := n.nodes.byID[p.From]; sender != nil && sender.address.Addr() == from.Addr() {
-			return false // it says the same in its STATE
+		if sender != nil {
+			sender.life = life{} // it had a key
 		}
+		return true
+	case believed && (p.Kind == wire.KindBeacon || p.Kind == wire.KindInquire) && sender.address.Addr() == from.Addr():
+		return false // it says the same in its STATE
 	}
 	n.dropped.Plain++
 	n.complain(now, &n.keyed.plainQuiet, from, "a packet without a tag is ignored; if that node has no key and is to be believed, name it with livesync-node-plain")

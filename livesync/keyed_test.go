@@ -308,6 +308,29 @@ func sameStore(a, b *Model) bool {
 	return true
 }
 
+// TestKeyTakenAway: a node that had a key and is started without one is a plain node, a minute after its last STATE and not before; when it has the
+// key again it is believed as before.
+func TestKeyTakenAway(t *testing.T) {
+	n, m := newKeyedListener(t)
+	id, r := wire.NodeID{9}, wire.Record{InfoHash: HashOf(1), Peer: PeerOf(1)}
+	p := newPartner(t, n, epoch, id, 100)
+	plain := r.Append4(wire.AppendLive4(nil, id))
+	n.receive(epoch.Add(keyedMemory-1), opentracker, wire.Group.Addr(), plain)
+	if len(m.Applied) != 0 || n.dropped.Plain != 1 || n.status(epoch).Nodes[0].Mode != "keyed" {
+		t.Errorf("applied %d, dropped %+v", len(m.Applied), n.dropped)
+	}
+	n.receive(epoch.Add(keyedMemory), opentracker, wire.Group.Addr(), plain)
+	if len(m.Applied) != 1 || n.status(epoch).Nodes[0].Mode != "plain" {
+		t.Errorf("applied %d, dropped %+v", len(m.Applied), n.dropped)
+	}
+	now := epoch.Add(2 * keyedMemory)
+	p.send(now, p.state(now))
+	p.send(now, r.Append4(wire.AppendLive4(nil, id)))
+	if len(m.Applied) != 2 || n.status(now).Nodes[0].Mode != "keyed" {
+		t.Errorf("applied %d, dropped %+v", len(m.Applied), n.dropped)
+	}
+}
+
 // TestKeyedPacketsFit fills packets of every kind that a node with a key sends: none is fragmented, each is sealed, in the order of its space.
 func TestKeyedPacketsFit(t *testing.T) {
 	for _, dialect := range []Dialect{Seed, Modern, Both} {

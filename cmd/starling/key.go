@@ -24,7 +24,10 @@ them before the next step, with files that hold
 
    1. the old key, and the new one on the line below
    2. the new key, and the old one on the line below
-   3. the new key`,
+   3. the new key
+
+A cluster that has none yet gets one node by node, too: start each with the key
+and --livesync-node-plain for those that still lack it, and in the end without.`,
 		Action: func(c *cli.Context) error {
 			_, err := fmt.Fprintln(c.App.Writer, seal.NewKey())
 			return err
