@@ -41,7 +41,8 @@
 //	           discarded, or older than the ring -> GONE, with the age of the oldest, at most every 20 ms
 //	           not yet sent -> nothing
 //	queue      256 packets; what does not fit, or was not asked for within 240 ms, is dropped: it will be asked for again
-//	rate       a quarter of the packets sent live, at least 50 a second, doubled while more than 128 wait; 16 at once
+//	rate       a quarter of the packets sent live, at least some 50 a second, doubled while more than 128 wait; 16 at once, or what
+//	           50 ms of live packets allow
 //
 // # Standing in for another
 //

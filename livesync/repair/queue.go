@@ -71,27 +71,33 @@ func (q *queue) drop(id wire.NodeID, epoch uint64, ranges []wire.Range) {
 	})
 }
 
-// sentLive counts a packet of which repair gets its share.
+// sentLive counts a packet of which repair gets its share at once, so that it need not wait until the rate is known.
 func (q *queue) sentLive(now time.Time) {
 	q.refill(now)
 	q.live += 1 / memory.Seconds()
+	q.tokens = min(q.most(), q.tokens+share*q.times())
 }
 
-// rate returns how many packets a second may leave.
-func (q *queue) rate() float64 {
-	r := max(floor, share*q.live)
+// times returns how many times its share repair may use: twice while the queue is over half full.
+func (q *queue) times() float64 {
 	if len(q.wait) > queueSize/2 {
-		r *= 2
+		return 2
 	}
-	return r
+	return 1
 }
+
+// rate returns how many packets a second may leave beside the share of those that leave live: what is lacking to the floor.
+func (q *queue) rate() float64 { return max(0, floor-share*q.live) * q.times() }
+
+// most returns how many packets may leave at once.
+func (q *queue) most() float64 { return max(burst, share*q.live*patience.Seconds()) }
 
 func (q *queue) refill(now time.Time) {
 	if q.at.IsZero() {
 		q.at, q.tokens = now, burst
 	}
 	if dt := now.Sub(q.at).Seconds(); dt > 0 {
-		q.tokens = min(burst, q.tokens+dt*q.rate())
+		q.tokens = min(q.most(), q.tokens+dt*q.rate())
 		q.live *= math.Exp(-dt / memory.Seconds())
 		q.at = now
 	}
@@ -114,10 +120,12 @@ func (q *queue) take(now time.Time) (key, bool) {
 	return k, true
 }
 
-// due returns when the first packet may leave, the zero time when none waits.
+// due returns when the first packet may leave, or when to ask again for that, the zero time when none waits. A packet that is sent live
+// may change it.
 func (q *queue) due() time.Time {
 	if len(q.wait) == 0 {
 		return time.Time{}
 	}
-	return q.at.Add(time.Duration(math.Ceil(max(0, 1-q.tokens) / q.rate() * 1e9)))
+	wait := max(0, 1-q.tokens) / max(q.rate(), floor/2)
+	return q.at.Add(time.Duration(math.Ceil(wait * 1e9)))
 }
