@@ -188,6 +188,9 @@ func (l *httpListener) start(conn net.Conn) {
 		x := l.exchanges.Get().(*exchange)
 		x.tally, x.ending, x.toll.shard = counts, &l.ending, int(number)
 		x.converse(conn, remoteAddr(conn))
+		if x.pacing != nil {
+			x.payLast()
+		}
 		conn.Close()
 		l.mu.Lock()
 		delete(l.open, conn)

@@ -45,14 +45,13 @@ func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 	answered := false
 	if x.pacing = x.paced.Load(); x.pacing != nil {
 		x.meet(conn)
+		x.mayRead(conn)
 	}
 	for {
 		n, err := conn.Read(x.in[len(x.in):cap(x.in)])
 		x.in = x.in[:len(x.in)+n]
-		if p := x.paced.Load(); p != x.pacing { // a limit came or went
-			if x.pacing = p; p != nil {
-				x.meet(conn)
-			}
+		if p := x.paced.Load(); p != nil || x.pacing != nil {
+			x.turn(p, conn, n)
 		}
 		now := time.Now()
 		p := writeOn
@@ -81,7 +80,7 @@ func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 			x.in = slices.Grow(x.in, max(0, wire.MaxHead-len(x.in)))
 		}
 		if x.pacing != nil {
-			x.payRead(conn, now, n)
+			x.payRead(conn, now)
 		}
 	}
 }
@@ -116,9 +115,11 @@ func (x *exchange) answerRead(now time.Time, from netip.Addr) (progress, time.Ti
 
 // write writes the answers and reports whether the connection goes on.
 func (x *exchange) write(conn net.Conn, now time.Time) bool {
-	conn.SetDeadline(now.Add(headTimeout))
+	deadline := now.Add(headTimeout)
+	conn.SetDeadline(deadline)
 	var err error
 	if x.pacing != nil {
+		x.deadline = deadline
 		err = x.writePaced(conn, now)
 	} else {
 		_, err = conn.Write(x.out)

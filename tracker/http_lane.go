@@ -20,6 +20,7 @@ import (
 // A client that does not read so holds nothing that others wait for.
 type lane struct {
 	deadline time.Time       // of what is being read
+	unpaid   int             // bytes that were read, and are not charged for yet
 	raw      syscall.RawConn // nil: the connection is not a socket
 	writes   *pacer.Writes   // that writer belongs to
 	writer   *pacer.Writer
@@ -35,7 +36,7 @@ type lane struct {
 
 // meet makes the exchange ready for a connection that was just accepted.
 func (x *exchange) meet(conn net.Conn) {
-	x.deadline = time.Now().Add(firstTimeout)
+	x.deadline, x.unpaid = time.Now().Add(firstTimeout), 0
 	if x.toll.waiter == nil {
 		x.toll.waiter = pacer.NewWaiter()
 		x.push = x.pushOut
@@ -48,7 +49,6 @@ func (x *exchange) meet(conn net.Conn) {
 // writePaced writes x.out as the rate allows. The client has headTimeout to take it, in which only the time
 // counts that it is waited for.
 func (x *exchange) writePaced(conn net.Conn, now time.Time) error {
-	x.deadline = now.Add(headTimeout)
 	patience, late := headTimeout, false
 	for b := x.out; len(b) > 0; {
 		granted, waited := x.grant(now, len(b))
@@ -108,7 +108,9 @@ func (x *exchange) offer(conn net.Conn, now time.Time, b []byte) (n int, err err
 	} else {
 		n, err = conn.Write(b)
 	}
-	x.pacing.recorder.RecordShard(x.toll.shard, uint64(n))
+	if x.side == nil { // else Writes counts
+		x.pacing.recorder.RecordShard(x.toll.shard, uint64(n))
+	}
 	if !x.full {
 		x.giveBack(len(b) - n)
 	}
@@ -145,14 +147,40 @@ func (x *exchange) giveBack(n int) {
 	}
 }
 
-// payRead charges for n bytes that were read, and waits until the connection may be read again. Its client
+// turn is called when n bytes were read, with the server's pacing of now: a limit may have come or gone.
+func (x *exchange) turn(p *Pacing, conn net.Conn, n int) {
+	if p != x.pacing {
+		if x.pacing = p; p == nil {
+			return
+		}
+		x.meet(conn)
+	}
+	x.unpaid += n
+}
+
+// payRead charges for what was read, and waits until the connection may be read again. Its client
 // has that much longer for its next request.
-func (x *exchange) payRead(conn net.Conn, now time.Time, n int) {
+func (x *exchange) payRead(conn net.Conn, now time.Time) {
 	side := x.pacing.bytes.Load()
 	if side == nil {
+		x.unpaid = 0
 		return
 	}
-	wait := side.reads.Read(now, int64(n))
+	wait := side.reads.Read(now, x.toll.shard, int64(x.unpaid))
+	x.unpaid = 0
+	x.waitRead(conn, side, now, wait)
+}
+
+// mayRead waits until a new connection may be read: who takes a new one for each request waits as others do.
+func (x *exchange) mayRead(conn net.Conn) {
+	if side := x.pacing.bytes.Load(); side != nil {
+		now := time.Now()
+		x.waitRead(conn, side, now, side.reads.Wait(now))
+	}
+}
+
+// waitRead waits for so long, and on while there is a debt.
+func (x *exchange) waitRead(conn net.Conn, side *byteSide, now time.Time, wait time.Duration) {
 	if wait == 0 {
 		return
 	}
@@ -165,6 +193,14 @@ func (x *exchange) payRead(conn net.Conn, now time.Time, n int) {
 		}
 	}
 	x.extend(conn, x.deadline)
+}
+
+// payLast charges for what was read last, when a connection ends.
+func (x *exchange) payLast() {
+	if side := x.pacing.bytes.Load(); side != nil && x.unpaid > 0 {
+		side.reads.Read(time.Now(), x.toll.shard, int64(x.unpaid))
+	}
+	x.unpaid = 0
 }
 
 // longestReadWait bounds a sleep, so that a server that ends, or a rate that is taken away, is soon heard of.

@@ -75,6 +75,8 @@ type byteSide struct {
 	sync   map[string]int // numbers of the classes of livesync, by name; with OneRoot
 	writes *pacer.Writes
 	reads  *pacer.Reads
+
+	observed int64 // of what was written, that the recorder knows; guarded by Pacing.mu
 }
 
 const (
@@ -196,6 +198,7 @@ func (p *Pacing) SetRate(now time.Time, bytesPerSecond int64) error {
 	case bytesPerSecond == 0:
 		p.bytes.Store(nil)
 		side.close()
+		p.observeLocked(side)
 	case side == nil:
 		tree, err := pacer.NewTree("bytes", bytesPerSecond, 0, p.byteClasses(p.cfg.Classes), now)
 		if err != nil {
@@ -303,18 +306,30 @@ func (p *Pacing) tick(now time.Time) {
 	if p.requests != nil {
 		p.requests.gate.Tick(now)
 	}
-	if b := p.bytes.Load(); b != nil {
+	b := p.bytes.Load()
+	if b != nil {
 		b.gate.Tick(now)
 		if present, changed := b.writes.Tick(now, b.gate.Waiting()); changed && p.cfg.Shared != nil {
 			p.cfg.Shared(present)
 		}
 	}
-	p.recorder.Roll(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if b != nil {
+		p.observeLocked(b)
+	}
+	p.recorder.Roll(now)
 	all := p.answered()
 	p.seconds.Add(now, int64(all-p.seen))
 	p.seen = all
+}
+
+// observeLocked tells the recorder what was written since the last time: once for all connections, and not for each write.
+func (p *Pacing) observeLocked(b *byteSide) {
+	if written := b.writes.Written(); written > b.observed {
+		p.recorder.RecordShard(0, uint64(written-b.observed))
+		b.observed = written
+	}
 }
 
 func (p *Pacing) close() {

@@ -376,3 +376,32 @@ func TestPacedPushBack(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPacedShortConnections sends each large request on a connection of its own, which is closed after it: what is read keeps the rate
+// nevertheless, and each is answered.
+func TestPacedShortConnections(t *testing.T) {
+	const rate, size, clients, seconds = 50_000, 1500, 20, 10 // one read each
+	inPacedBubble(t, PacingConfig{Rate: rate}, func(b *pacedBubble) {
+		request := get(announceTarget(1, "numwant", "0", "compact", "1"), "Connection: close\r\nX-Filler: "+strings.Repeat("x", size)+"\r\n")
+		end, read := time.Now().Add(seconds*time.Second), 0
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for i := range clients {
+			all.Go(func() {
+				for time.Now().Before(end) {
+					c := b.dialFrom(clientAt(i))
+					b.send(c, request)
+					b.receive(bufio.NewReader(c))
+					c.Close()
+					mu.Lock()
+					read += len(request)
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		if most := rate*(seconds+1) + clients*2*size; read > most || read < rate*seconds*9/10 {
+			t.Errorf("%d bytes were read in %d s", read, seconds)
+		}
+	})
+}

@@ -51,11 +51,12 @@ func (p *Pacing) wait(now time.Time, t *toll) {
 		if t.outcome != pacer.Admitted {
 			return
 		}
+		now = now.Add(t.waited)
 	}
 	switch {
 	case t.side == nil:
 		return
-	case t.side.gate.Try(now.Add(t.waited), t.shard, t.class, t.bytes):
+	case t.side.gate.Try(now, t.shard, t.class, t.bytes):
 	case t.waited > 0:
 		t.outcome = pacer.Late
 		return

@@ -150,7 +150,7 @@ func (b *Bucket) refill(now time.Time) {
 		return
 	}
 	b.last = now
-	if b.level == b.most() {
+	if b.level >= b.most() {
 		return
 	}
 	hi, lo := bits.Mul64(uint64(b.rate), uint64(d))

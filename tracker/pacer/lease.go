@@ -1,6 +1,7 @@
 package pacer
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ const leaseAnswers = 40
 // that a shard that comes late finds something.
 type Leases struct {
 	cells   []cell // shards x classes
-	shards  int
+	shards  int    // a power of two
 	classes int
 
 	mu   sync.Mutex // guards what follows, and the grant of each cell
@@ -32,6 +33,12 @@ type pocket struct {
 	left atomic.Int64 // below zero: charged, and not asked for
 }
 
+// linePocket is a pocket on a cache line of its own.
+type linePocket struct {
+	pocket
+	_ [64 - 8]byte
+}
+
 // cell is the lease of one shard for one class, on a cache line of its own.
 type cell struct {
 	pocket
@@ -39,17 +46,17 @@ type cell struct {
 	_     [64 - 8 - 8*maxDepth]byte
 }
 
-// NewLeases puts cells for so many shards in front of a tree, which belongs to
+// NewLeases puts cells for so many shards, or a few more, in front of a tree, which belongs to
 // the Leases from now on.
 func NewLeases(tree *Tree, shards int) *Leases {
-	l := &Leases{shards: max(shards, 1), classes: len(tree.leaves), tree: tree}
+	l := &Leases{shards: 1 << bits.Len(uint(max(shards, 1)-1)), classes: len(tree.leaves), tree: tree}
 	l.cells = make([]cell, l.shards*l.classes)
 	return l
 }
 
 // cell returns the cell of a shard, any number, for a class.
 func (l *Leases) cell(shard, class int) *cell {
-	return &l.cells[int(uint(shard)%uint(l.shards))*l.classes+class]
+	return &l.cells[(shard&(l.shards-1))*l.classes+class]
 }
 
 // spend takes n tokens if the pocket has them.

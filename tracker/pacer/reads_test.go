@@ -21,7 +21,7 @@ func TestReadsConserve(t *testing.T) {
 					continue
 				}
 				n := 1 + r.Int64N(buffer)
-				free[c] = at + reads.Read(epoch0.Add(at), n)
+				free[c] = at + reads.Read(epoch0.Add(at), 0, n)
 				log = append(log, spent{at, n})
 				sum += n
 			}
@@ -32,7 +32,7 @@ func TestReadsConserve(t *testing.T) {
 		}
 	}
 	reads := NewReads(1000, epoch0)
-	if reads.Read(epoch0, 21); reads.Wait(epoch0) != time.Millisecond {
+	if reads.Read(epoch0, 0, 21); reads.Wait(epoch0) != time.Millisecond {
 		t.Errorf("the burst of 21 read, wait %v", reads.Wait(epoch0))
 	}
 	reads.SetRate(epoch0, 10_000)

@@ -23,13 +23,14 @@ import (
 // last one is still there. The window keeps any two seconds to the rate and a
 // burst, however late the ticks were before.
 type Writes struct {
-	pockets [writePockets]writePocket
+	pockets [writePockets]linePocket
 	writers atomic.Uint32 // that there ever were
 
 	mu     sync.Mutex // guards what follows and the flow and granted of each Writer
 	rate   int64
 	bucket Bucket
 	recent window
+	total  int64 // that was granted and not given back, but for what is ahead
 	ahead  int64 // that went into pockets since the last tick, and was not seen in them again
 	share  *Share
 	hold   hold
@@ -42,12 +43,6 @@ type Writes struct {
 
 // writePockets is how many pockets there are: writers take turns.
 const writePockets = 16
-
-// writePocket is a pocket on a cache line of its own.
-type writePocket struct {
-	pocket
-	_ [56]byte
-}
 
 // Writer is one connection's side of Writes. One goroutine at a time uses it.
 type Writer struct {
@@ -142,6 +137,7 @@ func (c *Writer) try(now time.Time, n int64) (granted int64, ok bool) {
 // takeLocked books n bytes that are granted, and returns the slot that has them.
 func (w *Writes) takeLocked(now time.Time, n int64) (slot int64) {
 	w.bucket.Charge(now, n)
+	w.total += n
 	return w.recent.add(now, n)
 }
 
@@ -168,12 +164,13 @@ func (w *Writes) reclaimLocked(now time.Time) {
 		w.emptyLocked(now, &w.pockets[i].pocket)
 	}
 	w.recent.add(now, max(w.ahead, 0))
+	w.total += w.ahead
 	w.ahead = 0
 }
 
 // roomLocked returns how much may be granted now.
 func (w *Writes) roomLocked(now time.Time) int64 {
-	return min(w.bucket.Level(now), w.recent.room(now)-w.ahead)
+	return min(w.bucket.Level(now), w.recent.room(now)-max(w.ahead, 0))
 }
 
 // Unwritten gives back n bytes of a grant that TCP did not take.
@@ -186,10 +183,18 @@ func (c *Writer) Unwritten(now time.Time, n int64) {
 	defer w.mu.Unlock()
 	w.bucket.Refund(now, n)
 	if c.slot == inPocket {
-		w.ahead -= min(n, max(w.ahead, 0))
+		w.ahead -= n // which may be below zero, when the last tick saw it as written
 	} else {
 		w.recent.back(c.slot, n)
+		w.total -= n
 	}
+}
+
+// Written returns how many bytes were written, as of the last Tick.
+func (w *Writes) Written() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.total
 }
 
 // Charge books n bytes that were written without asking.
