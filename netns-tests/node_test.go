@@ -36,7 +36,8 @@ type status struct {
 		Sent, Received                struct{ Packets, Records, Beacons, Inquiries, Tells uint64 }
 		Dropped                       map[string]uint64
 	}
-	Nodes []struct {
+	Pacing pacing
+	Nodes  []struct {
 		ID, Address      string
 		LastHeard        float64 `json:"last_heard_s"`
 		Packets, Records uint64

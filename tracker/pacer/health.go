@@ -81,13 +81,14 @@ func NewHealth(cfg HealthConfig, now time.Time) *Health {
 	return &Health{cfg: cfg, heard: now, probed: now}
 }
 
-// Heard says that a packet of the node came. Where no probe is due while the
-// node is heard, its packets are all the evidence, and end what probes said
-// while it was silent.
+// Heard says when a packet of the node came; the same packet may be told of
+// again. Where no probe is due while the node is heard, its packets are all the
+// evidence, and end what probes said while it was silent.
 func (h *Health) Heard(now time.Time) {
-	if now.After(h.heard) {
-		h.heard = now
+	if !now.After(h.heard) {
+		return
 	}
+	h.heard = now
 	if h.cfg.Mode == Lazy {
 		h.good, h.bad, h.down = 0, 0, false
 	}

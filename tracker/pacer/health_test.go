@@ -128,3 +128,28 @@ func TestParseHealthMode(t *testing.T) {
 		t.Error("a mode that there is not is taken")
 	}
 }
+
+// TestHeardOnce: a packet that is told of again and again is one packet: it does not take back what probes said after it.
+func TestHeardOnce(t *testing.T) {
+	cfg := HealthConfig{Mode: Lazy, Silent: 10 * time.Second, Idle: time.Second, Probe: 5 * time.Second, Address: true}
+	h := NewHealth(cfg, epoch0)
+	heard := epoch0.Add(time.Second)
+	was := true
+	for s := range 100 {
+		now := epoch0.Add(time.Duration(s+1) * time.Second)
+		h.Heard(heard)
+		if h.Due(now) {
+			h.Probed(s < 50)
+		}
+		switch up := h.Up(now); {
+		case up && !was:
+			t.Fatalf("up again after %d s", s)
+		case s < 50 && !up && s > 20:
+			t.Fatalf("after %d s of silence, and answers, it is down", s)
+		case s > 70 && up:
+			t.Fatalf("it does not answer, and is up after %d s", s)
+		default:
+			was = up || s < 20 // between the last packet and the first probe nothing is known
+		}
+	}
+}
