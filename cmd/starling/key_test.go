@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"starling/livesync/seal"
 )
 
 // What `starling key` prints is a key that `starling serve` takes without a warning; another one each time.
@@ -32,5 +34,45 @@ func TestKeyWarnings(t *testing.T) {
 	c := new(config)
 	if err := setKeys(c)(path); err != nil || !strings.Contains(c.keyWarning, "guessed") || !strings.Contains(c.keyWarning, "chmod 600 "+path) {
 		t.Errorf("%v, %q", err, c.keyWarning)
+	}
+}
+
+// TestKeysKeepApart runs nodes with a key, beside one with another and one without, on the loopback interface: who has the key has
+// everything from those who have it, and from the one without where that is asked for.
+func TestKeysKeepApart(t *testing.T) {
+	dir := t.TempDir()
+	key := func(name string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(seal.NewKey()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	ours, theirs, group := key("ours"), key("theirs"), testGroup().String()
+	run := func(flags ...string) *serving {
+		return serve(t, append([]string{"--livesync-interface", "lo", "--livesync-node", "127.0.0.0/8", "--livesync-group", group}, flags...)...)
+	}
+	first := run("--cluster-key-file", ours, "--public-url", "http://first.example/announce")
+	second := run("--cluster-key-file", ours, "--livesync-node-plain", "127.0.0.0/8")
+	stranger, plain := run("--cluster-key-file", theirs), run()
+	await(t, "the two believe each other", func() bool {
+		for _, s := range []*serving{first, second} {
+			if st := nodeStatusOf(t, s.Admin); len(st.Nodes) == 0 || st.Nodes[0].Mode != "keyed" {
+				return false
+			}
+		}
+		return true
+	})
+	for i, s := range []*serving{first, stranger, plain} {
+		announce(t, "http", s.HTTP[0], uint16(7001+i))
+	}
+	peers := func(s *serving) uint64 { return nodeStatusOf(t, s.Admin).Peers.IPv4 }
+	await(t, "the second has the first's peer and the plain node's", func() bool { return peers(second) == 2 })
+	await(t, "the plain node has everybody's", func() bool { return peers(plain) == 3 })
+	if a, b := peers(first), peers(stranger); a != 1 || b != 1 {
+		t.Errorf("the first has %d peers, the stranger %d, each has its own only", a, b)
+	}
+	if d := nodeStatusOf(t, first.Admin).Livesync.Dropped; d.Auth == 0 || d.Plain == 0 {
+		t.Errorf("the first counts %+v", d)
 	}
 }
