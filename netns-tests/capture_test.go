@@ -48,6 +48,7 @@ type capture struct {
 
 	mu     sync.Mutex // guards what follows
 	frames []frame
+	quiet  netip.Addr // what this one sends is not kept: a million peers
 }
 
 // startCapture opens a packet socket on the bridge, which then is shown
@@ -161,9 +162,12 @@ func (c *capture) keep(at time.Time, b []byte) {
 		return
 	}
 	f.at = at
-	f.sync, f.syncErr = decodeSync(f.payload)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if f.src.Addr() == c.quiet {
+		return
+	}
+	f.sync, f.syncErr = decodeSync(f.payload)
 	c.frames = append(c.frames, f)
 }
 

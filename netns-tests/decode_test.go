@@ -18,11 +18,14 @@ import (
 // A syncPacket is one livesync datagram, taken apart.
 type syncPacket struct {
 	id       string // 8 hex digits
-	kind     string // live4, live6, beacon, inquire, tell
+	kind     string // live4, live6, beacon, inquire, tell, state, nack, gone, bye, promise
 	records  []syncRecord
 	torrents uint64 // of a beacon
 	target   string // of an inquire
 	tells    []syncTell
+	keyed    bool   // it ends with a trailer
+	epoch    uint64 // of the trailer
+	seq      uint32 // likewise
 }
 
 // A syncRecord is one peer as live4 and live6 packets carry it.
@@ -44,6 +47,13 @@ const (
 	complete = 0x40
 	stopped  = 0x20
 )
+
+// trailerSize is what a node with a cluster key puts behind a packet: epoch, sequence, tag.
+const trailerSize = 8 + 4 + 12
+
+// controls are the packets that only nodes with a key send, from number 0x53540001 on. What is in
+// them is not looked at.
+var controls = []string{"state", "nack", "gone", "bye", "promise"}
 
 // layouts of the packets that are lists, by type number. A packet of type 1
 // that is 16 bytes long is a beacon and none of these.
@@ -76,11 +86,23 @@ func decodeSync(b []byte) (p syncPacket, err error) {
 		p.kind, p.target = "inquire", hex.EncodeToString(body)
 		return p, nil
 	}
+	if i := number - 0x53540001; i < uint32(len(controls)) {
+		p.kind = controls[i]
+		if len(body) < trailerSize {
+			return p, fmt.Errorf("a %s of %d bytes has no trailer", p.kind, len(b))
+		}
+		p.cutTrailer(body)
+		return p, nil
+	}
 	layout, ok := layouts[number]
 	if !ok {
 		return p, fmt.Errorf("unknown type %d", number)
 	}
 	p.kind = layout.kind
+	if len(body)%layout.size == trailerSize {
+		body = p.cutTrailer(body)
+		layout.max = map[string]int{"live4": 51, "live6": 36, "tell": 45}[p.kind]
+	}
 	if n := len(body) / layout.size; n == 0 || n > layout.max || len(body)%layout.size != 0 {
 		return p, fmt.Errorf("%s of %d bytes: %d whole records of %d, at most %d allowed, %d bytes over",
 			p.kind, len(b), n, layout.size, layout.max, len(body)%layout.size)
@@ -91,6 +113,14 @@ func decodeSync(b []byte) (p syncPacket, err error) {
 		}
 	}
 	return p, nil
+}
+
+// cutTrailer reads the trailer at the end of a body and returns what is before it.
+func (p *syncPacket) cutTrailer(body []byte) []byte {
+	end := len(body) - trailerSize
+	p.keyed = true
+	p.epoch, p.seq = binary.BigEndian.Uint64(body[end:]), binary.BigEndian.Uint32(body[end+8:])
+	return body[:end]
 }
 
 // add appends what one record of a list says.

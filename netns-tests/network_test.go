@@ -229,11 +229,20 @@ func (p *process) running() bool {
 	}
 }
 
+// patience is far beyond what a loaded machine needs for anything but what says otherwise.
+const patience = 20 * time.Second
+
 // eventually waits until ok returns nil: it asks again and again, up to a
-// deadline far beyond what a loaded machine needs.
+// deadline.
 func eventually(t *testing.T, what string, ok func() error) {
 	t.Helper()
-	const patience, pause = 20 * time.Second, 20 * time.Millisecond
+	within(t, patience, what, ok)
+}
+
+// within does the same with a deadline of its own.
+func within(t *testing.T, patience time.Duration, what string, ok func() error) {
+	t.Helper()
+	const pause = 20 * time.Millisecond
 	deadline := time.After(patience)
 	again := time.NewTicker(pause)
 	defer again.Stop()

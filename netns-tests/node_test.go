@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A node is a tracker that runs on a host.
@@ -36,12 +37,20 @@ type status struct {
 		Sent, Received                struct{ Packets, Records, Beacons, Inquiries, Tells uint64 }
 		Dropped                       map[string]uint64
 	}
-	Pacing pacing
-	Nodes  []struct {
-		ID, Address      string
-		LastHeard        float64 `json:"last_heard_s"`
-		Packets, Records uint64
-	}
+	Pacing    pacing
+	Nodes     []otherNode
+	InSync    *bool  `json:"in_sync"`
+	InSyncWhy string `json:"in_sync_why"`
+}
+
+// An otherNode is what a tracker's status says of another.
+type otherNode struct {
+	ID, Address, Mode, Health, Epoch         string
+	LastHeard                                float64 `json:"last_heard_s"`
+	Packets, Records                         uint64
+	Lost, Repaired, Late, Duplicate, Refused uint64
+	LagMax                                   float64 `json:"lag_max_s"`
+	Divergence                               *struct{ Peers uint64 }
 }
 
 // serve starts a tracker on the host and waits until it is ready.
@@ -118,7 +127,13 @@ func (n *node) now() status {
 // until waits for a status that the check has nothing against.
 func (n *node) until(what string, check func(status) error) (s status) {
 	n.t.Helper()
-	eventually(n.t, n.name+": "+what, func() (err error) {
+	return n.untilWithin(patience, what, check)
+}
+
+// untilWithin does the same with a deadline of its own.
+func (n *node) untilWithin(deadline time.Duration, what string, check func(status) error) (s status) {
+	n.t.Helper()
+	within(n.t, deadline, n.name+": "+what, func() (err error) {
 		if s, err = n.status(); err != nil {
 			return err
 		}
