@@ -1,0 +1,85 @@
+package netnstests
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lasts lets a time of the test's own scenario pass: how long a cable is out or a process stands still.
+func (n *network) lasts(d time.Duration) {
+	<-time.After(d)
+}
+
+// TestKeyedStop: a node stands still for 5 s, as a suspended machine does, while 3,000 clients a second come at another.
+func TestKeyedStop(t *testing.T) {
+	c := newCluster(t, []string{"a", "b", "c"})
+	b := c.nodes[1]
+	flock := c.hosts["x"].flock(c.nodes[0], 0, 18_000, 3000)
+	b.cmd.Process.Signal(syscall.SIGSTOP)
+	c.lasts(5 * time.Second)
+	b.cmd.Process.Signal(syscall.SIGCONT)
+	flock.wait()
+	took := c.allHold(18_000, 10*time.Second)
+	t.Logf("all held by all nodes %s after the last announce", took)
+	c.inSync()
+}
+
+// TestNarrowLink: a node tells 200,000 torrents over a link of 10 Mbit/s while clients come at it: what they say is not
+// kept up and not lost.
+func TestNarrowLink(t *testing.T) {
+	const torrents, clients = 200_000, 20_000
+	require(t, "tc", "iproute2")
+	n := newNetwork(t, "a", "b", "f", "x")
+	a := n.hosts["a"].serve(quick...)
+	n.hosts["f"].filler().fill(torrents, torrents, a)
+	err := a.in(func() error {
+		args := strings.Fields("qdisc add dev eth0 root tbf rate 10mbit burst 16kb latency 300ms")
+		if out, err := exec.Command("tc", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("tc: %w: %s", err, out)
+		}
+		return nil
+	})
+	if err != nil {
+		unable(t, err.Error())
+	}
+	b := n.hosts["b"].serve(quick...)
+	a.untilWithin(patience, "tells", func(s status) error {
+		if s.Livesync.Sent.Tells == 0 {
+			return fmt.Errorf("it is %s", s.Livesync.State)
+		}
+		return nil
+	})
+	c := &cluster{network: n, nodes: []*node{a, b}}
+	begin := time.Now()
+	flock := n.hosts["x"].flock(a, torrents*20, clients, 1000)
+	times := c.probe(20)
+	flock.wait()
+	b.until("has all clients", func(s status) error {
+		if s.Peers.IPv4 != clients+20 {
+			return fmt.Errorf("%d of %d peers", s.Peers.IPv4, clients+20)
+		}
+		return nil
+	})
+	b.untilWithin(time.Minute, "was told all torrents", func(s status) error {
+		if want := uint64(torrents + clients/20 + 20); s.Torrents != want {
+			return fmt.Errorf("%d of %d torrents", s.Torrents, want)
+		}
+		return nil
+	})
+	worst := time.Duration(0)
+	for _, d := range times {
+		worst = max(worst, d)
+	}
+	s := a.now().Livesync
+	t.Logf("%d torrents told in %s; records arrived within %s", torrents, time.Since(begin), worst)
+	if worst > time.Second {
+		t.Errorf("a record took %s beside the tell", worst)
+	}
+	if s.Dropped["queue"] != 0 || s.Dropped["send"] != 0 {
+		t.Errorf("dropped %v", s.Dropped)
+	}
+}
