@@ -12,7 +12,7 @@ import (
 //	Next(now)                     until it returns nil: after Start, when Woken says so, and when Due has come
 //	Receive(now, from, to, b)     for each datagram
 //	Lost(why)                     the membership is over; Next returns nil until it is back, and yet wants to be called when it is due
-//	End(now)                      Next returns what is left, and then nothing more
+//	End(now)                      Next returns what is left, and once Due is zero nothing more
 
 // Start is told that the group was joined on link.
 func (n *Node) Start(now time.Time, link Link) {
@@ -54,7 +54,8 @@ func (n *Node) Receive(now time.Time, from netip.AddrPort, to netip.Addr, b []by
 func (n *Node) Lost(why error) { n.lost(why) }
 
 // End makes Next return the records that were offered before the end, and nothing else. It asks no budget: the queue bounds
-// what leaves, and an end that waits for tokens would be cut short by whoever waits for it.
+// what leaves, and an end that waits for tokens would be cut short by whoever waits for it. With a key a farewell follows, and Due
+// says until when others may still ask for what they miss of it.
 func (n *Node) End(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

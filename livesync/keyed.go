@@ -25,7 +25,7 @@ type keyed struct {
 	mending    *mending
 	member     Member      // what our latest STATE says
 	echoes     []wire.Echo // scratch, of a STATE that is read or written
-	said       bool        // BYE was
+	farewell   farewell
 
 	authQuiet, plainQuiet, deafQuiet time.Time // until when complaints are not logged
 }

@@ -89,12 +89,24 @@ func (n *Node) collect(now time.Time) [][]byte {
 	return pkts
 }
 
-// sendLast sends what is left to be said at the end.
+// sendLast sends what is left to be said at the end, and stays until the farewell is over.
 func (n *Node) sendLast(conn batchConn) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	now := time.Now()
-	n.End(now)
-	for pkts := n.collect(now); len(pkts) > 0; pkts = n.collect(now) {
-		n.send(conn, pkts)
+	for n.End(now); ; now = time.Now() {
+		for pkts := n.collect(now); len(pkts) > 0; pkts = n.collect(now) {
+			n.send(conn, pkts)
+		}
+		due := n.Due(now)
+		if due.IsZero() {
+			return
+		}
+		timer.Reset(due.Sub(now))
+		select {
+		case <-n.wake:
+		case <-timer.C:
+		}
 	}
 }
 
@@ -102,17 +114,10 @@ func (n *Node) sendLast(conn batchConn) {
 func (n *Node) nextLast(now time.Time) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch k := n.keyed; {
-	case n.fillLive(now):
+	if n.fillLive(now) {
 		return n.leave(now, LiveLane)
-	case k == nil || k.said || n.trouble != "":
-		return nil
-	default:
-		k.said = true
-		bye := wire.Bye{Next: k.sealer.Next(wire.SpaceData)}
-		n.sent.Packets++
-		return n.seal(now, bye.Append(n.outbox.scratch[:0], n.ident.id), wire.KindBye)
 	}
+	return n.nextFarewell(now)
 }
 
 // send sends packets, and counts those that could not be sent. It reports whether all were.
@@ -262,7 +267,10 @@ func (n *Node) due(now time.Time) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	o := &n.outbox
-	if n.trouble != "" {
+	switch {
+	case n.ending:
+		return n.farewellDue(now)
+	case n.trouble != "":
 		return o.grantAt
 	}
 	first := n.scrape.controlDue()
