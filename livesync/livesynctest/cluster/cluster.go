@@ -140,7 +140,7 @@ func (c *cluster) happen(e *Event) {
 	switch m := c.members[e.Node]; e.Kind {
 	case Announce:
 		m.announce(c.Clients[e.Client], e)
-	case Noise, Cut:
+	case Noise, Cut, Spoil:
 		c.active = append(c.active, *e)
 	case Crash:
 		m.crash(e)
@@ -189,12 +189,14 @@ func (c *cluster) fate(from, to int) (copies int, delay func() time.Duration) {
 		kept = append(kept, e)
 		switch {
 		case from == to:
-		case e.Kind == Cut && e.From>>from&1 != 0 && e.To>>to&1 != 0, e.Kind == Noise && c.rng.Float64() < e.Loss:
+		case e.cuts(from, to), e.Kind == Noise && c.rng.Float64() < e.Loss:
 			copies = 0
 		case e.Kind == Noise && c.rng.Float64() < e.Double:
 			copies = min(copies*2, 2)
 		}
-		longest = max(longest, e.Delay)
+		if e.Kind == Noise {
+			longest = max(longest, e.Delay)
+		}
 	}
 	c.active = kept
 	if copies == 0 {

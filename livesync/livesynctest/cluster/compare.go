@@ -75,7 +75,7 @@ func (c *cluster) compareCounts(m *member) {
 
 // completions returns how many completions of a torrent a node may count. One that all nodes had in peace counts once. A client that
 // completes again without having stopped counts again only where the first time was forgotten. Others may not have
-// arrived, or, in plain mode, more than once; what doubled somewhere may have been told to all.
+// arrived, or more than once; what doubled somewhere may have been told to all.
 func (m *model) completions(by *member, h wire.InfoHash) (least, most uint64) {
 	for _, f := range m.order {
 		if f.Hash != h {
@@ -94,7 +94,7 @@ func (m *model) completions(by *member, h wire.InfoHash) (least, most uint64) {
 				least++
 			}
 			most++
-			if !sure || m.replays {
+			if !sure || m.doubles {
 				most += uint64(m.s.Nodes * m.times(f, t.flags))
 			}
 			before = true

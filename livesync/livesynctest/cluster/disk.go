@@ -30,7 +30,8 @@ func (m *member) save() {
 // write writes the snapshot now.
 func (m *member) write() {
 	m.saved = m.now
-	m.snapshot = m.stream(catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true}, tracker.Cursor{Booked: true})
+	h := catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true, Complete: m.node.Complete(m.time())}
+	m.snapshot = m.stream(h, tracker.Cursor{Booked: true})
 }
 
 // stream returns all that the node holds.
@@ -46,6 +47,7 @@ func (m *member) stream(h catchup.Header, at tracker.Cursor) (b []byte) {
 // load reads the snapshot back, if there is one.
 func (m *member) load() {
 	b := m.snapshot
+	m.knows = time.Time{}
 	r, d := m.store.Restorer(0), catchup.NewDecoder()
 	for d.Size() > 0 && len(b) > 0 {
 		n := d.Size()
@@ -55,6 +57,9 @@ func (m *member) load() {
 			return
 		}
 		b = b[n:]
+		if block != nil && block.Header.Complete {
+			m.knows = block.Header.Time
+		}
 		if block != nil && block.Kind == catchup.KindSwarms {
 			r.Restore(m.time(), m.time().Sub(block.Header.Time.Add(block.At)), block.Excerpt)
 		}

@@ -86,6 +86,9 @@ func (g *generator) chance(p float64) bool { return g.rng.Float64() < p }
 func (g *generator) faults() {
 	n := g.rng.IntN(10)
 	kinds := []Kind{Noise, Noise, Noise, Cut, Cut, Crash, Crash, Leave, Pause, Slow, Unplug, Flood, Forge, Forge}
+	if g.Keyed {
+		kinds = append(kinds, Spoil)
+	}
 	for range n {
 		e := Event{
 			At: g.between(0, g.window), For: g.between(100*time.Millisecond, g.window/4),
@@ -121,6 +124,9 @@ func (g *generator) fill(e *Event) {
 		if g.chance(0.3) {
 			e.Step = g.between(-time.Hour, time.Hour)
 		}
+		if e.State { // nobody can tell how old a snapshot from the future is
+			e.Step = e.Step.Abs()
+		}
 	case Pause:
 		e.For = g.between(50*time.Millisecond, 10*time.Second)
 		e.Buffer = 1 + g.rng.IntN(100)
@@ -139,6 +145,8 @@ func (g *generator) fill(e *Event) {
 		for range e.Clients {
 			g.client(0.2)
 		}
+	case Spoil:
+		e.Loss = g.rng.Float64()
 	case Forge:
 		e.For = 0
 		e.Forgery = Forgery(g.rng.IntN(int(forgeries)))

@@ -38,6 +38,8 @@ type member struct {
 
 	snapshot []byte        // on disk; nil: none
 	saved    time.Duration // when it was written
+	knows    time.Time     // what was read of it holds all until then; zero: nothing
+	fetching *fetching     // the stream of catching up that comes; nil: none
 }
 
 type datagram struct {
@@ -76,8 +78,9 @@ func (m *member) start() {
 		PeerTimeout: m.Timeout, Renew: m.Renew, MaxNumWant: 1 << 20, OnChange: m.changed, Shards: 2, Seed: m.seed(2),
 	}, m.time())
 	m.load()
-	m.save()
 	m.node = livesync.New(m.config())
+	m.node.SetCatchUpPort(group.Port())
+	m.save()
 	m.join()
 	m.log("started as %s", m.id)
 }
@@ -106,6 +109,11 @@ func (m *member) config() livesync.Config {
 	if m.Keyed {
 		files := rotation[m.Rotation]
 		cfg.Keys, cfg.Epoch = files[m.rng.IntN(len(files))], m.epoch
+		cfg.CatchUp = m.catchUp()
+		cfg.Member = func() livesync.Member {
+			st := store.Stats()
+			return livesync.Member{Peers: st.Peers4 + st.Peers6}
+		}
 	}
 	return cfg
 }
@@ -212,6 +220,7 @@ func (m *member) pump() {
 		m.fault("sends and sends")
 		return
 	}
+	m.fetch()
 	due := m.node.Due(m.time())
 	m.wakes++
 	if due.IsZero() {
@@ -250,6 +259,9 @@ func (m *member) log(format string, args ...any) {
 
 // fault notes something that must not have happened.
 func (c *cluster) fault(format string, args ...any) {
+	if len(c.faults) == maxFaults {
+		return
+	}
 	f := fmt.Sprintf(format, args...)
 	c.tell("WRONG: %s", f)
 	c.faults = append(c.faults, fmt.Sprintf("%s: %s", c.now, f))

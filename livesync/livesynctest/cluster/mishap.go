@@ -84,6 +84,7 @@ func (m *member) fall(e *Event) {
 	m.count(m)
 	m.up, m.slow, m.inbox = false, nil, nil
 	m.wakes++
+	m.fetching = nil
 	if !e.State {
 		m.epoch, m.snapshot, m.saved = 0, nil, 0
 		if !m.Fixed {
@@ -118,6 +119,9 @@ func (m *member) unplug(e *Event) {
 	}
 	m.plugged = false
 	m.inbox = nil
+	if m.fetching != nil {
+		m.fetching.over(errUnplugged)
+	}
 	m.node.Lost(errUnplugged)
 	m.pump()
 	life := m.lives

@@ -17,7 +17,7 @@ type model struct {
 	counts map[wire.Record]*told
 	spans  []span // when faults were going on
 
-	replays bool // somebody sent again, in plain mode, what was sent before
+	doubles bool // a completion may count twice: packets are replayed in plain mode, or a count is learned before its record is repaired
 	once    bool // nothing arrives twice or out of order in this schedule
 }
 
@@ -58,7 +58,7 @@ func newModel(s *Schedule) *model {
 		if !e.mild(s.Keyed) {
 			m.spans = append(m.spans, span{e.At - slack, e.end() + late + slack})
 		}
-		m.replays = m.replays || e.Kind == Forge && !s.Keyed
+		m.doubles = m.doubles || (e.Kind == Forge) != s.Keyed && e.Kind != Announce && e.Kind != Flood
 		m.once = m.once && (s.Keyed || e.Kind != Noise && (e.Kind != Forge || e.Forgery != Replayed))
 	}
 	return m
@@ -101,8 +101,16 @@ func (m *model) announced(by *member, c Client, e *Event) {
 	}
 }
 
-// started is told that a node begins with what nobody knows.
+// started is told that a node begins anew.
 func (m *model) started(by *member) {
+	m.changed(by)
+	for _, n := range m.counts {
+		n.applied[by.number] = 0
+	}
+}
+
+// changed is told that nobody knows what a node holds.
+func (m *model) changed(by *member) {
 	for _, f := range m.order {
 		f.heard[by.number] = 0
 	}
@@ -215,8 +223,9 @@ func (m *model) lost(by *member, e *Event) {
 			if e.State && t.at < by.saved && t.applied>>by.number&1 != 0 {
 				break
 			}
-			if own := t.node == by.number && t.life == by.lives; own && !f.everywhere(t, views) || !own && f.nowhere(t, views) {
+			if own := t.node == by.number && t.life == by.lives; own && !f.everywhere(t, views) || f.nowhere(t, views) {
 				m.perhaps(by, f, i)
+				continue
 			}
 			break
 		}
@@ -233,7 +242,7 @@ func (m *model) perhaps(by *member, f *fate, i int) {
 	}
 	f.tales[i].fragile = true
 	by.at(by.now+2*slack, func() {
-		f.tales[i].fragile = f.tales[i].applied&up != up
+		f.tales[i].fragile = up == 0 || f.tales[i].applied&up != up
 	})
 }
 

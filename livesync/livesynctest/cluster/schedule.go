@@ -48,9 +48,10 @@ const (
 	Unplug               // a node's interface goes down and comes back
 	Flood                // many clients announce to a node at once
 	Forge                // somebody on the segment sends what he should not
+	Spoil                // streams of catching up are damaged, or break
 )
 
-var kindNames = [...]string{"announce", "noise", "cut", "crash", "leave", "pause", "slow", "unplug", "flood", "forge"}
+var kindNames = [...]string{"announce", "noise", "cut", "crash", "leave", "pause", "slow", "unplug", "flood", "forge", "spoil"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -91,6 +92,11 @@ func (s *Schedule) Without(kinds []Kind) *Schedule {
 	return &less
 }
 
+// cuts reports whether a cut keeps what one node sends from another.
+func (e *Event) cuts(from, to int) bool {
+	return e.Kind == Cut && e.From>>from&1 != 0 && e.To>>to&1 != 0
+}
+
 // end returns when the event is over.
 func (e *Event) end() time.Duration { return e.At + e.For }
 
@@ -104,7 +110,7 @@ func (e *Event) mild(keyed bool) bool {
 		return e.Clients <= manyClients
 	case Noise:
 		return keyed && e.Loss <= mildLoss && e.Delay <= mildDelay
-	case Forge:
+	case Forge, Spoil:
 		return keyed
 	}
 	return false
@@ -139,6 +145,8 @@ func (e Event) String() string {
 		fmt.Fprintf(&b, "clients %d to %d to node %d", e.Client, e.Client+e.Clients-1, e.Node)
 	case Forge:
 		fmt.Fprintf(&b, "%s (%x)", e.Forgery, e.Salt)
+	case Spoil:
+		fmt.Fprintf(&b, "%.0f %% of the blocks, for %s", 100*e.Loss, e.For)
 	}
 	return b.String()
 }
