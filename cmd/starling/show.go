@@ -113,15 +113,18 @@ func (s *status) table() string {
 		state = "ready"
 	}
 	fmt.Fprintf(&b, "Node %s, %s, up %s\n\n", s.TrackerID, state, age(s.Uptime))
-	writeTable(&b, nil, [][]string{
+	lines := [][]string{
 		{"   torrents", count(s.Torrents)},
 		{"   peers", fmt.Sprintf("%s IPv4, %s IPv6; %s of them seeders", count(s.Peers.IPv4), count(s.Peers.IPv6), count(s.Seeders))},
 		{"   announces", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Announces.HTTP), count(s.Announces.UDP))},
 		{"   scrapes", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Scrapes.HTTP), count(s.Scrapes.UDP))},
 		{"   live sync", s.Livesync.line()},
 		{"   in sync", s.inSync()},
-		{"   version", s.Version},
-	})
+	}
+	if c := s.Livesync.CatchUp; c != nil && (c.Running || !c.Complete) {
+		lines = append(lines, []string{"   catching up", c.line()})
+	}
+	writeTable(&b, nil, append(lines, []string{"   version", s.Version}))
 	for _, trouble := range s.troubles() {
 		fmt.Fprintf(&b, "\n   ! %s\n", trouble)
 	}

@@ -79,6 +79,22 @@ a1b2c3d4  192.168.200.101  1m30s ago          -     93,600     0         0     -
 	}
 }
 
+func TestCatchingUpLine(t *testing.T) {
+	for want, c := range map[string]*catchUpStatus{
+		"310,000 of 1,000,000 peers from 01020304": {Running: true, From: "01020304", Peers: 310000, Expected: 1000000},
+		"failed 2 times, tried again":              {Failed: 2},
+		"looking for a node to ask":                {},
+		"nobody who knows more can be asked":       {Ready: true},
+		"":                                         {Ready: true, Complete: true},
+	} {
+		s := exampleStatus()
+		s.Livesync.CatchUp = c
+		if got := s.table(); want == "" && strings.Contains(got, "catching up") || !strings.Contains(got, want) {
+			t.Errorf("%+v: got:\n%s", c, got)
+		}
+	}
+}
+
 func TestTroubles(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*status)

@@ -111,6 +111,19 @@ func (s *status) inSync() string {
 	return "NO: " + s.InSyncWhy
 }
 
+// line says how far catching up is.
+func (c *catchUpStatus) line() string {
+	switch {
+	case c.Running:
+		return fmt.Sprintf("%s of %s peers from %s", count(c.Peers), count(c.Expected), c.From)
+	case c.Failed > 0:
+		return fmt.Sprintf("failed %d times, tried again", c.Failed)
+	case c.Ready:
+		return "nobody who knows more can be asked"
+	}
+	return "looking for a node to ask"
+}
+
 // writeTable writes rows whose columns stand below each other.
 func writeTable(w io.Writer, columns []column, rows [][]string) {
 	if columns == nil {

@@ -110,4 +110,16 @@ func (e *exposition) sync(s *livesync.Status, now time.Time) {
 	if answer := s.Sync(now); answer.Known {
 		e.sample(number(answer.Yes))
 	}
+	if s.Mode != "keyed" {
+		return
+	}
+	e.gauge("catch_up_running", "1 while peers come that this node lacked.")
+	e.sample(number(s.CatchUp.Running))
+	e.gauge("catch_up_complete", "1 while this node lacks nothing that the others know.")
+	e.sample(number(s.CatchUp.Complete))
+	e.gauge("catch_up_peers", "Peers that came in the stream that comes, or in the last one.")
+	e.sample(float64(s.CatchUp.Peers))
+	e.counter("catch_up_streams_total", "Streams that were asked for, by how they ended.")
+	e.sample(float64(s.CatchUp.Streams), "result", "whole")
+	e.sample(float64(s.CatchUp.Failed), "result", "failed")
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"starling/livesync"
+	"starling/wire"
 )
 
 // livesyncStatus is livesync's part. Mode is plain, keyed or off; while the group is not joined the state is down and trouble says why.
@@ -23,6 +24,7 @@ type livesyncStatus struct {
 
 	Epoch     string          `json:"epoch,omitempty"` // more digits than JavaScript's numbers hold
 	Discarded discardedStatus `json:"discarded"`
+	CatchUp   *catchUpStatus  `json:"catch_up,omitempty"` // with a cluster key only
 }
 
 // trafficStatus counts livesync packets of every kind, and what was in them.
@@ -68,6 +70,21 @@ type discardedStatus struct {
 	Down      uint64 `json:"down"`
 	Control   uint64 `json:"control_packets"`
 	Repair    uint64 `json:"repair_packets"`
+}
+
+// catchUpStatus is how this node stands with catching up with the others. Peers are those of the stream that comes, or of the last one.
+type catchUpStatus struct {
+	Ready    bool    `json:"ready"`    // done since the start, or nobody was there to ask
+	Complete bool    `json:"complete"` // it lacks nothing that the others know
+	Running  bool    `json:"running"`
+	From     string  `json:"from,omitempty"`
+	Torrents uint64  `json:"torrents"`
+	Peers    uint64  `json:"peers"`
+	Expected uint64  `json:"expected"` // peers of the node that sends, which need not send all
+	Took     float64 `json:"took_s"`
+	Streams  uint64  `json:"streams"` // that came to their end
+	Failed   uint64  `json:"failed"`
+	Waiting  int     `json:"waiting"` // nodes that are still to be asked
 }
 
 // nodeStatus is what this node knows of another. What only nodes with a cluster key say of themselves is zero of the others.
@@ -123,7 +140,21 @@ func livesyncStatusOf(s livesync.Status) livesyncStatus {
 	if s.Address.IsValid() {
 		l.Address = s.Address.String()
 	}
+	if s.Mode == "keyed" {
+		l.CatchUp = catchUpStatusOf(&s.CatchUp)
+	}
 	return l
+}
+
+func catchUpStatusOf(c *livesync.CatchUpStatus) *catchUpStatus {
+	s := &catchUpStatus{
+		Ready: c.Ready, Complete: c.Complete, Running: c.Running, Torrents: c.Torrents, Peers: c.Peers, Expected: c.Expected,
+		Took: seconds(c.Took), Streams: c.Streams, Failed: c.Failed, Waiting: c.Waiting,
+	}
+	if c.From != (wire.NodeID{}) {
+		s.From = c.From.String()
+	}
+	return s
 }
 
 func droppedStatusOf(d livesync.Dropped) droppedStatus {
