@@ -113,14 +113,11 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		a.NumWant = 0
 	}
 	store := x.store(r)
-	if x.pacing != nil {
-		x.toll.client(kindOf(a.Event), client, q.PeerID[:], 1)
-		x.booking = x.pacing.book(now, store, a)
-	}
 	x.answer = Answer{Peers4: x.answer.Peers4[:0], Peers6: x.answer.Peers6[:0]}
-	store.Announce(now, a, &x.answer)
-	if x.pacing != nil {
-		x.pacing.booked(now, store, client, a, &x.answer, x.booking)
+	if x.pacing == nil {
+		store.Announce(now, a, &x.answer)
+	} else {
+		x.announcePaced(now, store, client)
 	}
 	x.tally.announces.Add(1)
 	x.body = x.appendReply(x.body, client)

@@ -11,6 +11,15 @@ import (
 // overloaded is the failure reason of a request for which there is nothing left.
 const overloaded = "the tracker has more requests than it can answer, ask again later"
 
+// announcePaced stores the peer in x.announce with a booking. It is apart from what is not paced, which would pay for its variables.
+func (x *exchange) announcePaced(now time.Time, store *Tracker, client netip.Addr) {
+	a := &x.announce
+	x.toll.client(kindOf(a.Event), client, x.query.PeerID[:], 1)
+	x.booking = x.pacing.book(now, store, a)
+	store.Announce(now, a, &x.answer)
+	x.pacing.booked(now, store, client, a, &x.answer, x.booking)
+}
+
 // paceRequest waits until the answer in x.body may leave, or makes it one that may leave at once. It returns how long
 // it waited. A request that was refused for what is in it never waits, but is paid for.
 func (x *exchange) paceRequest(now time.Time, r *wire.Request, h *responseHead) (waited time.Duration) {

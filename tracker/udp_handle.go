@@ -90,11 +90,7 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 	if w.pacing == nil {
 		w.tracker.Announce(now, a, &w.answer)
 	} else {
-		w.toll.client(kindOf(a.Event), from, wire.UDPPeerID(packet), 1)
-		b := w.pacing.book(now, w.tracker, a)
-		w.tracker.Announce(now, a, &w.answer)
-		w.pacing.booked(now, w.tracker, from, a, &w.answer, b)
-		w.paceAnnounce(now)
+		w.announcePaced(now, from, packet)
 	}
 	w.tally.announces.Add(1)
 	dst = wire.AppendUDPAnnounceReply(dst, transaction, w.answer.Interval, w.answer.Leechers, w.answer.Seeders)

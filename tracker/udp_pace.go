@@ -1,11 +1,23 @@
 package tracker
 
 import (
+	"net/netip"
 	"time"
 
 	"starling/tracker/pacer"
 	"starling/wire"
 )
+
+// announcePaced stores the peer in w.announce with a booking, and takes what the answer costs. It is apart from what is not paced, which
+// would pay for its variables.
+func (w *udpWorker) announcePaced(now time.Time, from netip.Addr, packet []byte) {
+	a := &w.announce
+	w.toll.client(kindOf(a.Event), from, wire.UDPPeerID(packet), 1)
+	b := w.pacing.book(now, w.tracker, a)
+	w.tracker.Announce(now, a, &w.answer)
+	w.pacing.booked(now, w.tracker, from, a, &w.answer, b)
+	w.paceAnnounce(now)
+}
 
 // paceAnnounce takes what the answer costs, or makes it one of fewer peers. It never waits, and some answer always leaves.
 func (w *udpWorker) paceAnnounce(now time.Time) {
