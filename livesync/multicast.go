@@ -23,7 +23,7 @@ type multicast struct {
 	in, out *net.UDPConn
 	reader  *reader
 	writer  *writer
-	oob     [oobSize]byte // control messages of the datagram that Read reads
+	oob     [64]byte // control messages of the datagram that Read reads
 }
 
 // Listen joins group on the interface with that name or address. The

@@ -26,6 +26,7 @@ type udpWorker struct {
 	answer   Answer
 	pacing   *Pacing // the server's, since the last packet; nil: nothing is paced
 	toll     toll    // with pacing only
+	replies  [batch][wire.MaxUDPReply]byte
 }
 
 // handle returns the answer to a packet, appended to dst, or nothing when there is none to give.

@@ -6,17 +6,51 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // udpReceiveBuffer is what is asked for as receive buffer of a socket, in
 // bytes; the system grants up to net.core.rmem_max. It bridges the time in which the reader is not on a core.
 const udpReceiveBuffer = 4 << 20
 
-// ListenUDP opens a socket that tells for every packet which of the host's
+// ListenUDP opens sockets that share an address, between which the system deals out what arrives, each client's packets to one of them:
+// one for each goroutine that is to serve. They tell for every packet which of the host's
 // addresses it was sent to. An empty host in addr means both families and an IPv4 one IPv4 alone;
 // 0.0.0.0 would otherwise be taken for both.
-func ListenUDP(addr string) (*net.UDPConn, error) {
+//
+// It fails when the address is somebody else's, who may be sharing it too: so one socket that shares with nobody is opened first.
+func ListenUDP(addr string, sockets int) ([]*net.UDPConn, error) {
+	first, err := listenUDP(addr, false)
+	if err != nil {
+		return nil, err
+	}
+	if sockets <= 1 {
+		return []*net.UDPConn{first}, nil
+	}
+	addr = first.LocalAddr().String() // with the port that the system chose, if it was to
+	first.Close()
+	var all []*net.UDPConn
+	for range sockets {
+		conn, err := listenUDP(addr, true)
+		if err != nil {
+			for _, c := range all {
+				c.Close()
+			}
+			return nil, err
+		}
+		all = append(all, conn)
+	}
+	return all, nil
+}
+
+func listenUDP(addr string, shared bool) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: func(network, _ string, c syscall.RawConn) error {
+		if shared {
+			if err := setsockopt(c, syscall.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+				return err
+			}
+		}
 		// An IPv6 socket tells of IPv4 packets too when asked for IPv6 packet information.
 		level, option := syscall.IPPROTO_IP, syscall.IP_PKTINFO
 		if network == "udp6" {
@@ -62,9 +96,6 @@ const (
 	pktinfo4Size = 12
 	pktinfo6Size = 20
 )
-
-// newControl returns a buffer for the packet information of either family.
-func newControl() []byte { return make([]byte, syscall.CmsgSpace(pktinfo6Size)) }
 
 // replyControl turns the control message that came with a packet into the one
 // that makes the answer leave from the address the packet was sent to. It

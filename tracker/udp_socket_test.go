@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,10 +14,11 @@ import (
 // startUDP serves on a socket until the test ends, and checks that it ends well.
 func startUDP(t *testing.T, addr string) (s *UDP, port uint16) {
 	t.Helper()
-	conn, err := ListenUDP(addr)
+	conns, err := ListenUDP(addr, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	conn := conns[0]
 	s = NewUDP(New(testConfig, time.Now()), UDPConfig{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -139,19 +141,72 @@ func TestUDPGarbageOnSocket(t *testing.T) {
 func TestListenUDPRefuses(t *testing.T) {
 	_, port := startUDP(t, "127.0.0.1:0")
 	for _, addr := range []string{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String(), "192.0.2.1:0", "nonsense", ":99999"} {
-		if conn, err := ListenUDP(addr); err == nil {
-			conn.Close()
-			t.Errorf("listens on %s", addr)
+		for sockets := 1; sockets <= 2; sockets++ {
+			if conns, err := ListenUDP(addr, sockets); err == nil {
+				conns[0].Close()
+				t.Errorf("listens on %s with %d sockets", addr, sockets)
+			}
 		}
+	}
+}
+
+// Sockets that share an address: each client is served by one of them, all of its packets, and all of them serve somebody.
+func TestUDPSharedAddress(t *testing.T) {
+	conns, err := ListenUDP("127.0.0.1:0", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := conns[0].LocalAddr().(*net.UDPAddr).AddrPort()
+	if another, err := ListenUDP(at.String(), 3); err == nil {
+		another[0].Close()
+		t.Error("somebody else shares the address")
+	}
+	s := NewUDP(New(testConfig, time.Now()), UDPConfig{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	for _, conn := range conns {
+		if got := conn.LocalAddr().(*net.UDPAddr).AddrPort(); got != at {
+			t.Fatalf("listens on %v and %v", at, got)
+		}
+		serving.Go(func() {
+			if err := s.Serve(ctx, conn); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	defer serving.Wait()
+	defer cancel()
+	connect := (&wire.UDPHeader{ConnectionID: wire.ProtocolID}).Append(nil)
+	for range 100 {
+		client := clientUDP(t, "udp4", "127.0.0.1:0")
+		for range 2 {
+			if r, from := exchangeUDP(t, client, at, connect); r.Action != wire.ActionConnect || from != at {
+				t.Fatalf("%+v from %v", r, from)
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := uint64(0)
+	for _, tally := range s.tallies {
+		n := tally.connects.Load()
+		sum += n
+		if n == 0 || n%2 != 0 {
+			t.Errorf("a socket answered %d connects, want an even number and some", n)
+		}
+	}
+	if sum != 200 {
+		t.Errorf("%d connects were answered, want 200", sum)
 	}
 }
 
 // A socket that is closed under the server is an error, not a quiet end.
 func TestUDPServeClosed(t *testing.T) {
-	conn, err := ListenUDP("127.0.0.1:0")
+	conns, err := ListenUDP("127.0.0.1:0", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	conn := conns[0]
 	conn.Close()
 	if err := NewUDP(New(testConfig, time.Now()), UDPConfig{}).Serve(context.Background(), conn); err == nil {
 		t.Error("no error")
@@ -192,10 +247,11 @@ func TestUDPServeAllocs(t *testing.T) {
 
 // BenchmarkUDPLoopback is one connect over a real socket, there and back, server and client on one machine.
 func BenchmarkUDPLoopback(b *testing.B) {
-	conn, err := ListenUDP("127.0.0.1:0")
+	conns, err := ListenUDP("127.0.0.1:0", 1)
 	if err != nil {
 		b.Fatal(err)
 	}
+	conn := conns[0]
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error)
 	go func() { done <- NewUDP(New(testConfig, time.Now()), UDPConfig{}).Serve(ctx, conn) }()

@@ -37,13 +37,13 @@ func serveTracker(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := tracker.ListenUDP("127.0.0.1:0")
+	conns, err := tracker.ListenUDP("127.0.0.1:0", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, ln)
-	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conn)
-	return []string{"http://" + ln.Addr().String() + "/announce", "udp://" + conn.LocalAddr().String()}
+	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conns[0])
+	return []string{"http://" + ln.Addr().String() + "/announce", "udp://" + conns[0].LocalAddr().String()}
 }
 
 func TestAnnounceAndScrape(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -115,11 +116,11 @@ func (n *node) listen() error {
 		n.httpListeners = append(n.httpListeners, ln)
 	}
 	for _, addr := range n.cfg.udp {
-		conn, err := tracker.ListenUDP(addr)
+		conns, err := tracker.ListenUDP(addr, runtime.GOMAXPROCS(0))
 		if err != nil {
 			return n.cannotListen("udp", err)
 		}
-		n.udpConns = append(n.udpConns, conn)
+		n.udpConns = append(n.udpConns, conns...)
 	}
 	if len(n.cfg.admin) > 0 {
 		ln, err := listenAdmin(n.cfg.admin[0])

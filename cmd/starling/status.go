@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 )
 
@@ -80,6 +81,7 @@ func (n *node) listenStatus() listenStatus {
 	for _, conn := range n.udpConns {
 		l.UDP = append(l.UDP, conn.LocalAddr().String())
 	}
+	l.UDP = slices.Compact(l.UDP) // several sockets share an address
 	if n.admin != nil {
 		l.Admin = n.admin.Addr().String()
 	}

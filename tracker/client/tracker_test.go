@@ -32,14 +32,14 @@ func serveTracker(t *testing.T) map[string]*url.URL {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := tracker.ListenUDP(host)
+		conns, err := tracker.ListenUDP(host, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, ln)
-		go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conn)
+		go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conns[0])
 		targets["http "+family] = mustParse(t, "http://"+ln.Addr().String())
-		targets["udp "+family] = mustParse(t, "udp://"+conn.LocalAddr().String())
+		targets["udp "+family] = mustParse(t, "udp://"+conns[0].LocalAddr().String())
 	}
 	return targets
 }

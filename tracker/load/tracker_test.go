@@ -19,14 +19,14 @@ func serveTracker(tb testing.TB) (http, udp *url.URL) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	conn, err := tracker.ListenUDP("127.0.0.1:0")
+	conns, err := tracker.ListenUDP("127.0.0.1:0", 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, ln)
-	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conn)
+	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conns[0])
 	return &url.URL{Scheme: "http", Host: ln.Addr().String(), Path: "/announce"},
-		&url.URL{Scheme: "udp", Host: conn.LocalAddr().String(), Path: "/announce"}
+		&url.URL{Scheme: "udp", Host: conns[0].LocalAddr().String(), Path: "/announce"}
 }
 
 // A tracker that starts anew does not know the connection ids it gave before: they are asked for again, not used for a minute.

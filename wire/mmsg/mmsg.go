@@ -1,4 +1,4 @@
-package livesync
+package mmsg
 
 import (
 	"syscall"
