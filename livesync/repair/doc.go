@@ -38,11 +38,14 @@
 //
 //	ring       the last 4096 numbers: packets, their bytes unchanged, kept after sending; and numbers used up by discards
 //	NACK       kept here -> repair queue, once however many ask, and not again within 30 ms of its last repetition
-//	           discarded, or older than the ring -> GONE, with the age of the oldest, at most every 20 ms
+//	           discarded, older than 3 s, or than the ring -> GONE, with the age of the oldest, at most every 20 ms
 //	           not yet sent -> nothing
 //	queue      256 packets; what does not fit, or was not asked for within 240 ms, is dropped: it will be asked for again
 //	rate       a quarter of the packets sent live, at least some 50 a second, doubled while more than 128 wait; 16 at once, or what
 //	           50 ms of live packets allow
+//
+// Repair is for losses and short interruptions. After a longer one the senders' packets would be applied sender by sender, and not in the order in
+// which a client announced to several of them; so nobody sends again what is older than 3 s.
 //
 // # Standing in for another
 //

@@ -11,8 +11,8 @@ import (
 const (
 	// maxPeers is how many senders are listened to, as many as there is room for in the table of nodes.
 	maxPeers = 256
-	// keepSilent is how long packets of a silent sender are kept for those who come back and miss them.
-	keepSilent = time.Minute
+	// keepSilent is how long packets of a silent sender are kept.
+	keepSilent = 2 * bound
 )
 
 // Machine is repair's part of one node. It is not safe for concurrent use. After any call that takes something in, and after
@@ -242,7 +242,7 @@ func (m *Machine) find(now time.Time, k key) []byte {
 		return s.pkt.bytes()
 	}
 	if p := m.of(k.id, k.epoch); p != nil {
-		return p.w.kept(k.seq)
+		return p.w.kept(now, k.seq)
 	}
 	return nil
 }

@@ -10,6 +10,10 @@ import (
 const (
 	// ringSize is how many numbers of ours can be asked for again: at 1000 packets a second four seconds of them.
 	ringSize = 4096
+	// bound is how old a packet may be that is sent again: as old as one is that was missed by a receiver that did not hear two STATEs
+	// either. Other nodes may have told of the same peers since; what is older comes with its age, by catching up, or would be
+	// applied after them.
+	bound = 3 * time.Second
 	// justSent is how long after a packet was sent again it is not sent once more: those who asked at the same time have it.
 	justSent = 30 * time.Millisecond
 	// gonePause is how long a GONE waits for more to say after another.
@@ -86,7 +90,7 @@ func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again fun
 			switch s := r.find(epoch, seq); {
 			case s == nil:
 				r.lack(now, epoch, wire.Range{First: seq, Last: seq}, time.Time{})
-			case s.pkt == nil:
+			case s.pkt == nil || now.Sub(s.at) > bound:
 				r.lack(now, epoch, wire.Range{First: seq, Last: seq}, s.at)
 			case !s.repeated.IsZero() && now.Sub(s.repeated) < justSent:
 			case !again(seq):

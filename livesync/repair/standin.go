@@ -29,7 +29,7 @@ func (m *Machine) standIn(now time.Time, p *peer, ranges []wire.Range) {
 	for _, r := range ranges {
 		r.First, r.Last = max(r.First, p.w.tail), min(r.Last, p.w.top) // no longer than a window
 		for seq := r.First; seq <= r.Last; seq++ {
-			if p.w.kept(seq) != nil && !m.pends(p, seq) && !m.pend(p, seq, at) {
+			if p.w.kept(now, seq) != nil && !m.pends(p, seq) && !m.pend(p, seq, at) {
 				return
 			}
 		}
@@ -93,7 +93,7 @@ func (m *Machine) promise(now time.Time) (wire.Promise, bool) {
 		}
 		p = a.of
 		for seq := a.First; seq <= a.Last; seq++ {
-			if p.w.kept(seq) == nil || !m.queue.put(now, key{p.id, p.epoch, seq}) {
+			if p.w.kept(now, seq) == nil || !m.queue.put(now, key{p.id, p.epoch, seq}) {
 				a.Last = seq - 1 // nothing is promised that will not be sent
 				break
 			}

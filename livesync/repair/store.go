@@ -16,8 +16,9 @@ const (
 
 // packet is a copy of a datagram. It has no pointers, so that the collector does not look into it.
 type packet struct {
-	n int
-	b [wire.MaxUnfragmented]byte
+	n  int
+	at int64 // Unix nanoseconds of its arrival
+	b  [wire.MaxUnfragmented]byte
 }
 
 func (p *packet) bytes() []byte { return p.b[:p.n] }

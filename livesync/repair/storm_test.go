@@ -65,7 +65,7 @@ func TestStorm(t *testing.T) {
 			s.run(time.Millisecond)
 		}
 		rate := 2 * max(floor, live/4)
-		if n, most := len(a.resent), burst+rate*seconds*11/10; n > most || n < rate*seconds/4 {
+		if n, most := len(a.resent), burst+rate*seconds*11/10; n > most || live > 0 && n < rate*seconds/4 {
 			t.Errorf("%d live packets a second: %d packets were sent again, at most %d are its due", live, n, most)
 		}
 		if n, most := a.bytes[controlBytes], (seconds*1000/20+1)*wire.MaxUnfragmented; n > most {
@@ -151,5 +151,34 @@ func TestBeyondWindow(t *testing.T) {
 		if b.m.store.held != 0 || len(b.cuts) == 0 || !b.cuts[0].Equal(begin) || uint64(len(b.applied))+c.Lost != uint64(a.next) {
 			t.Errorf("held %v: %d applied, %+v, next %d, cuts %v", held, len(b.applied), c, a.next, b.cuts)
 		}
+	}
+}
+
+// TestTooOld: what a node missed while it was cut off is sent again as far as it is young, and the rest is lost at once, since it was sent.
+func TestTooOld(t *testing.T) {
+	s := newSegment(t, 1, 3)
+	a, b, c := s.hosts[0], s.hosts[1], s.hosts[2]
+	cutOff := false
+	s.fate = func(from, to *host, p *wire.Packet) []time.Duration {
+		if cutOff && (from == b || to == b) {
+			return nil
+		}
+		return []time.Duration{0}
+	}
+	s.live(a)
+	s.run(time.Second)
+	cutOff = true
+	for range 100 {
+		s.live(a)
+		s.run(100 * time.Millisecond)
+	}
+	cutOff = false
+	s.state(a)
+	s.run(time.Second)
+	if got := b.m.Counts(a.id); got.Lost < 69 || got.Lost > 73 || got.Repaired != 100-got.Lost || len(b.applied) != 101-int(got.Lost) {
+		t.Errorf("%+v, %d applied", got, len(b.applied))
+	}
+	if len(b.cuts) != 1 || !b.cuts[0].Equal(begin) || b.nacks > maxAsks || len(c.resent) != 0 {
+		t.Errorf("cuts %v, %d NACKs, %d from another", b.cuts, b.nacks, len(c.resent))
 	}
 }

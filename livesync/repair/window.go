@@ -71,7 +71,7 @@ func newWindow(since time.Time, s *store, next uint32) *Window {
 func (w *Window) take(now time.Time, seq uint32, pkt []byte) Verdict {
 	if seq == w.next && seq == w.top { // nothing is missing
 		w.raise(now)
-		w.keep(seq, pkt)
+		w.keep(now, seq, pkt)
 		w.next++
 		return Apply
 	}
@@ -109,7 +109,7 @@ func (w *Window) takeOther(now time.Time, seq uint32, pkt []byte) Verdict {
 		w.Counts.Repaired++
 	}
 	w.gaps = slices.Delete(w.gaps, i, i+1)
-	return w.enter(seq, pkt)
+	return w.enter(now, seq, pkt)
 }
 
 // ahead takes in a packet above all others.
@@ -118,12 +118,12 @@ func (w *Window) ahead(now time.Time, seq uint32, pkt []byte) Verdict {
 		return Refused
 	}
 	w.raise(now)
-	return w.enter(seq, pkt)
+	return w.enter(now, seq, pkt)
 }
 
 // enter puts a packet into its slot, from which it is applied at once if it is the next one.
-func (w *Window) enter(seq uint32, pkt []byte) Verdict {
-	w.keep(seq, pkt)
+func (w *Window) enter(now time.Time, seq uint32, pkt []byte) Verdict {
+	w.keep(now, seq, pkt)
 	if seq == w.next {
 		w.next++
 		return Apply
@@ -176,7 +176,11 @@ func (w *Window) rise(top uint32) {
 }
 
 // keep copies a packet into its slot.
-func (w *Window) keep(seq uint32, pkt []byte) { w.slots[seq%windowSize] = w.store.get(pkt) }
+func (w *Window) keep(now time.Time, seq uint32, pkt []byte) {
+	p := w.store.get(pkt)
+	p.at = now.UnixNano()
+	w.slots[seq%windowSize] = p
+}
 
 // clear frees a slot.
 func (w *Window) clear(seq uint32) {
@@ -226,12 +230,16 @@ func (w *Window) ready() []byte {
 	return p.bytes()
 }
 
-// kept returns a packet that is here, held or kept, nil when it is not.
-func (w *Window) kept(seq uint32) []byte {
-	if seq < w.tail || seq >= w.top || w.slots[seq%windowSize] == nil {
+// kept returns a packet that is here, held or kept, and young enough to be sent again, nil when it is not.
+func (w *Window) kept(now time.Time, seq uint32) []byte {
+	if seq < w.tail || seq >= w.top {
 		return nil
 	}
-	return w.slots[seq%windowSize].bytes()
+	p := w.slots[seq%windowSize]
+	if p == nil || now.UnixNano()-p.at > int64(bound) {
+		return nil
+	}
+	return p.bytes()
 }
 
 // poll takes the steps that are due, and appends to dst what is to be asked for now, bounded by what one NACK can name.
