@@ -119,6 +119,13 @@ func (n *Node) heedOther(now time.Time, sender *node, st *wire.State) {
 	c.poke()
 }
 
+// Knows is told, before the node runs, up to when the store knows all; see [CatchUp].
+func (n *Node) Knows(since time.Time) {
+	if n.catch != nil {
+		n.catch.Since = since
+	}
+}
+
 // SetCatchUpPort is told at which port other nodes may ask this one; 0: at none.
 func (n *Node) SetCatchUpPort(port uint16) {
 	n.mu.Lock()
@@ -279,12 +286,13 @@ func (n *Node) CaughtUp() bool {
 	return c == nil || c.machine != nil && c.machine.Ready()
 }
 
-// Complete reports whether the node knows all that its cluster knows, as far as it can tell.
-func (n *Node) Complete(now time.Time) bool {
+// InStep reports whether the node has caught up and nothing has passed it by since, as far as it can tell: what is told from now on
+// is all that its store will lack.
+func (n *Node) InStep() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.catch
-	return c != nil && c.machine != nil && c.machine.Complete(now)
+	return c != nil && c.machine != nil && c.machine.Ready() && c.machine.Lacks() == 0
 }
 
 // catchUpStatus returns how it stands. The caller holds n.mu.

@@ -82,7 +82,7 @@ func New(cfg Config) *Node {
 		pkts:    make([][]byte, 0, burst),
 	}
 	n.queue = n.outbox.batch.q
-	if n.keyed != nil && cfg.CatchUp != nil {
+	if n.keyed != nil && cfg.CatchUp != nil && cfg.Interface != "" {
 		var err error
 		if n.catch, err = newCatching(&cfg); err != nil {
 			n.log.Error().Err(err).Msg("this node does not catch up with others")
