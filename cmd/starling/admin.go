@@ -144,13 +144,19 @@ func (n *node) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	serveWord(w, http.StatusOK, "ok")
 }
 
+// ready reports whether this node serves and has caught up with the others.
+func (n *node) ready() bool { return n.phase.Load() == phaseReady && n.livesync.CaughtUp() }
+
 // serveReady says whether this node serves.
 func (n *node) serveReady(w http.ResponseWriter, _ *http.Request) {
-	phase, code := n.phase.Load(), http.StatusServiceUnavailable
-	if phase == phaseReady {
+	word, code := phaseNames[n.phase.Load()], http.StatusServiceUnavailable
+	switch {
+	case n.ready():
 		code = http.StatusOK
+	case n.phase.Load() == phaseReady:
+		word = "catching-up"
 	}
-	serveWord(w, code, phaseNames[phase])
+	serveWord(w, code, word)
 }
 
 func serveWord(w http.ResponseWriter, code int, word string) {

@@ -47,6 +47,8 @@ type config struct {
 	beaconInterval, firstBeaconDelay time.Duration
 	inquireThreshold                 int // percent
 
+	snapshotInterval time.Duration
+
 	stateDir  string      // empty: nothing is kept
 	id        wire.NodeID // zero: from the state directory, or random
 	logLevel  zerolog.Level

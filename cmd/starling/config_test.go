@@ -78,6 +78,7 @@ var samples = map[string][3]string{
 	"first-beacon-delay":  {"0s", "1s", "2s"},
 	"inquire-threshold":   {"0%", "50", "100%"},
 	"state-dir":           {"/a", "/b", "/c"},
+	"snapshot-interval":   {"1s", "1m", "1h"},
 	"tracker-id":          {"7f3a91c2", "00000001", "FFFFFFFF"},
 	"log-level":           {"debug", "warn", "error"},
 	"log-format":          {"json", "console", "json"},

@@ -67,12 +67,15 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 	cfg.Log = n.log.With().Str("director", e.Name).Logger()
 	cfg.Listen = joinNow(cfg.Group, cfg.Interface)
 	sync = livesync.New(cfg)
+	kept := n.snapshotsOf(t, sync, directorSnapshot(e.Name), cfg.Log)
 	return ondemand.Instance{
 		Entry:   e,
 		Tracker: t,
 		Run: func(ctx context.Context) error {
+			kept.load(time.Now())
 			both := newGroup(ctx)
 			both.start("expiry", t.Run)
+			both.start("snapshots", kept.run)
 			both.start("livesync", sync.Run)
 			<-both.done()
 			return both.end()
@@ -196,6 +199,7 @@ func (n *node) deleteDirector(w http.ResponseWriter, r *http.Request) {
 		directorFailed(w, err)
 		return
 	}
+	n.removeSnapshot(directorSnapshot(r.PathValue("name")))
 	n.log.Info().Str("director", r.PathValue("name")).Msg("on-demand tracker removed")
 	w.WriteHeader(http.StatusNoContent)
 }

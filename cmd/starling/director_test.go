@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -136,7 +135,7 @@ func TestDirectors(t *testing.T) {
 		t.Errorf("after a restart: %s", body)
 	}
 	announceAs(t, a.HTTP[0], "films.example:6969", 8)
-	awaitLeechers(t, again.HTTP[0], "films.example:6969", 9, 2) // 8 and 9: the others are told again when they return
+	awaitLeechers(t, again.HTTP[0], "films.example:6969", 9, 5) // 1, 2 and 5 from before, 8 and 9
 	for addr, page := range map[string]string{a.Admin: "2", again.Admin: "1"} {
 		if _, body := request(t, "GET", addr, "/metrics"); !strings.Contains(body, "\nstarling_directors "+page+"\n") || !strings.Contains(body, `director_torrents{director="films"} 1`) {
 			t.Errorf("metrics of %s do not count %s", addr, page)
@@ -260,14 +259,7 @@ func TestDirectorsDamaged(t *testing.T) {
 func TestDirectorsKilled(t *testing.T) {
 	dir := t.TempDir()
 	cmd := program(t, "serve", "--http", "127.0.0.1:0", "--udp", "none", "--admin", "127.0.0.1:0", "--livesync-interface", "none", "--state-dir", dir, "--log-format", "json")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	first := awaitServing(t, bufio.NewReader(stderr))
+	first := awaitServing(t, startProgram(t, cmd))
 	must(t, http.StatusCreated, "PUT", first.Admin, "/api/v1/director/films?hostname=films.example")
 	cmd.Process.Kill()
 	cmd.Wait()

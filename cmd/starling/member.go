@@ -49,6 +49,9 @@ func (n *node) warn() {
 			log.Warn().Msgf("%s has no effect without cluster-key-file", cfg.where(name))
 		}
 	}
+	if _, given := cfg.given["snapshot-interval"]; given && cfg.stateDir == "" {
+		log.Warn().Msgf("%s has no effect without state-dir", cfg.where("snapshot-interval"))
+	}
 	if cfg.uplink > 0 && n.iface == "" {
 		log.Warn().Msg("live sync is off, so that this node hears nobody to share the uplink with and takes all of it")
 	}

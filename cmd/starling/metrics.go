@@ -81,7 +81,7 @@ func (e *exposition) process(n *node, id string) {
 	e.gauge("start_time_seconds", "When this node started, in seconds since 1970.")
 	e.sample(float64(n.started.UnixMilli()) / 1000)
 	e.gauge("ready", "1 while this node serves, 0 while it starts or drains.")
-	e.sample(number(n.phase.Load() == phaseReady))
+	e.sample(number(n.ready()))
 	e.gauge("goroutines", "Goroutines that exist; one for each open HTTP connection and a few more.")
 	e.sample(float64(runtime.NumGoroutine()))
 	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}

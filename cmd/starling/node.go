@@ -40,12 +40,14 @@ type node struct {
 	http     *tracker.HTTP
 	udp      *tracker.UDP
 	livesync *livesync.Node
-	who      *identity
-	onDemand *ondemand.Registry // nil: there is no state directory to keep them in
-	steering *steering
-	lanes    *laneBudget // nil: livesync has no rate of its own
-	tells    *tellDebt   // nil: livesync has no rate
-	classes  classTables // in force; what reads the configuration again has them to itself
+
+	snapshots *snapshots
+	who       *identity
+	onDemand  *ondemand.Registry // nil: there is no state directory to keep them in
+	steering  *steering
+	lanes     *laneBudget // nil: livesync has no rate of its own
+	tells     *tellDebt   // nil: livesync has no rate
+	classes   classTables // in force; what reads the configuration again has them to itself
 
 	documents  *document.Admission
 	statusPage *document.Document
@@ -203,6 +205,7 @@ func (n *node) assemble(who *identity) error {
 	}
 	sync.Listen, sync.Appeared = n.rejoin, n.steering.nodeAppeared
 	n.livesync = livesync.New(sync)
+	n.snapshots = n.snapshotsOf(n.tracker, n.livesync, "swarms", n.log)
 	if err := n.openDirectors(); err != nil {
 		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
 	}
@@ -241,7 +244,7 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 		BeaconInterval: cfg.beaconInterval, FirstBeaconDelay: cfg.firstBeaconDelay, InquireThreshold: cfg.inquireThreshold,
 		Apply: t.ApplyAll, Learn: t.Learn, Lookup: t.Lookup, Tells: t.Tells, Torrents: t.Torrents,
 		Keys: cfg.keys, PlainNodes: cfg.plainNodes, Member: func() livesync.Member { return n.syncMember(t) },
-		Sketch: t.Sketch,
+		Sketch: t.Sketch, CatchUp: n.catchUp(t),
 		Budget: n.syncBudget(),
 		Log:    n.log,
 	}
@@ -259,6 +262,10 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 func (n *node) run(ctx context.Context) error {
 	servers := newGroup(ctx)
 	rest := newGroup(context.WithoutCancel(ctx))
+	if n.admin != nil {
+		rest.start("admin", n.serveAdmin)
+	}
+	n.snapshots.load(time.Now())
 	for _, ln := range n.httpListeners {
 		servers.start("http", func(ctx context.Context) error { return n.http.Serve(ctx, ln) })
 	}
@@ -275,9 +282,7 @@ func (n *node) run(ctx context.Context) error {
 	if n.onDemand != nil {
 		rest.start("on-demand trackers", n.onDemand.Run)
 	}
-	if n.admin != nil {
-		rest.start("admin", n.serveAdmin)
-	}
+	rest.start("snapshots", n.snapshots.run)
 	n.phase.Store(phaseReady)
 	n.logStart()
 

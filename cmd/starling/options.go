@@ -143,7 +143,9 @@ func scrapeSyncOptions(c *config) []option {
 func nodeOptions(c *config) []option {
 	return []option{
 		{name: "state-dir", value: "DIR", defText: "none, and nothing is written", group: groupNode,
-			usage: "Where the tracker id and on-demand trackers are kept. Made when missing; its parent must exist.", set: setText(&c.stateDir)},
+			usage: "Where the tracker id, the swarms and on-demand trackers are kept. Made when missing; its parent must exist.", set: setText(&c.stateDir)},
+		{name: "snapshot-interval", value: "D", def: "5m", group: groupNode,
+			usage: "How often the swarms are written to --state-dir; they are at the end, too.", set: setDuration(&c.snapshotInterval, time.Second, day)},
 		{name: "tracker-id", value: "HEX8", defText: "random, kept in --state-dir", group: groupNode,
 			usage: "The 4-byte id of this node, which no other node may have.", set: setParsed(&c.id, wire.ParseNodeID)},
 		{name: "log-level", value: "LEVEL", def: "info", group: groupNode, choices: logLevels,

@@ -10,7 +10,7 @@ const serveFlags = `http udp admin livesync-interface livesync-group livesync-fl
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
 	cluster-key-file livesync-node-plain public-url
-	numwant max-numwant state-dir trusted-proxy scrape-sync log-level log-format`
+	numwant max-numwant snapshot-interval state-dir trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
 	promised := make(map[string]bool)
@@ -48,7 +48,7 @@ func TestBadValues(t *testing.T) {
 		"http": address, "udp": address, "admin": address,
 		"trusted-proxy": network, "livesync-node": append([]string{"fd00::/8", "::1"}, network...),
 		"interval": duration, "min-interval": duration, "peer-timeout": duration, "livesync-flush": duration,
-		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration,
+		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration, "snapshot-interval": duration,
 		"numwant": number, "max-numwant": number,
 		"rate": rate, "uplink": rate, "livesync-rate": rate,
 		"announce-rate":       {"0/s", "-1/s", "2000", "2000/m", "1MB/s", "many/s", "1e3/s", "0.4/s", "/s"},

@@ -78,19 +78,25 @@ func awaitServing(t *testing.T, log *bufio.Reader) servingLine {
 	}
 }
 
+// startProgram starts a command and returns its log.
+func startProgram(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
+	t.Helper()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return bufio.NewReader(stderr)
+}
+
 // TestSignals: SIGINT and SIGTERM end serve and cluster with exit code 0.
 func TestSignals(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			cmd := program(t, "serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--livesync-interface", "none")
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			log := bufio.NewReader(stderr)
+			log := startProgram(t, cmd)
 			awaitServing(t, log)
 			cmd.Process.Signal(signal)
 			var rest bytes.Buffer

@@ -56,7 +56,7 @@ func (n *node) status(now time.Time) status {
 		TrackerID: sync.ID.String(),
 		Version:   version(),
 		Uptime:    seconds(now.Sub(n.started)),
-		Ready:     n.phase.Load() == phaseReady,
+		Ready:     n.ready(),
 		Torrents:  store.Torrents,
 		Peers:     familyCounts{store.Peers4, store.Peers6},
 		Seeders:   store.Seeders,
