@@ -30,7 +30,7 @@ func (m *member) save() {
 // write writes the snapshot now.
 func (m *member) write() {
 	m.saved = m.now
-	h := catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true, Complete: m.node.Complete(m.time())}
+	h := catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true, Complete: m.node.InStep()}
 	m.snapshot = m.stream(h, tracker.Cursor{Booked: true})
 }
 
