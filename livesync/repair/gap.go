@@ -38,7 +38,7 @@ func overlap(a, b wire.Range) (wire.Range, bool) {
 }
 
 // find returns where the first gap is that ends at seq or above.
-func (w *Window) find(seq uint32) int {
+func (w *window) find(seq uint32) int {
 	i, _ := slices.BinarySearchFunc(w.gaps, seq, func(g gap, seq uint32) int {
 		if g.Last < seq {
 			return -1
@@ -49,7 +49,7 @@ func (w *Window) find(seq uint32) int {
 }
 
 // isolate makes the part of gap i that lies in r, which must not be empty, a gap of its own, and returns where it is.
-func (w *Window) isolate(i int, r wire.Range) int {
+func (w *window) isolate(i int, r wire.Range) int {
 	g := w.gaps[i]
 	if r.Last < g.Last {
 		rest := g
@@ -69,7 +69,7 @@ func (w *Window) isolate(i int, r wire.Range) int {
 
 // each calls f with the gaps that the ranges cover, cut to what they cover. f must not change the list; those
 // for which it returns false are removed.
-func (w *Window) each(ranges []wire.Range, f func(g *gap) (stays bool)) {
+func (w *window) each(ranges []wire.Range, f func(g *gap) (stays bool)) {
 	for _, r := range ranges {
 		for i := w.find(r.First); i < len(w.gaps); i++ {
 			part, ok := overlap(w.gaps[i].Range, r)
@@ -86,20 +86,20 @@ func (w *Window) each(ranges []wire.Range, f func(g *gap) (stays bool)) {
 }
 
 // confirm says that a gap is not only suspected. It is asked for soon.
-func (w *Window) confirm(now time.Time, g *gap) {
+func (w *window) confirm(now time.Time, g *gap) {
 	g.missing = true
 	w.step(g, now.Add(w.store.upTo(jitter)))
 }
 
 // ask notes that a NACK asked for a gap.
-func (w *Window) ask(now time.Time, g *gap) {
+func (w *window) ask(now time.Time, g *gap) {
 	g.missing = true
 	w.step(g, now.Add(patience<<g.asks+w.store.upTo(jitter)))
 	g.asks++
 }
 
 // step sets when the next step of a gap is due.
-func (w *Window) step(g *gap, at time.Time) {
+func (w *window) step(g *gap, at time.Time) {
 	g.at = at
 	if w.due.IsZero() || at.Before(w.due) {
 		w.due = at
@@ -107,13 +107,13 @@ func (w *Window) step(g *gap, at time.Time) {
 }
 
 // giveUp notes that the numbers of a gap will not come, and that what they told has to be fetched otherwise.
-func (w *Window) giveUp(g *gap) {
+func (w *window) giveUp(g *gap) {
 	w.Counts.Lost += uint64(g.Last-g.First) + 1
 	w.lose(g.after)
 }
 
 // lose notes since when something is lost.
-func (w *Window) lose(since time.Time) {
+func (w *window) lose(since time.Time) {
 	if !w.cut || since.Before(w.since) {
 		w.cut, w.since = true, since
 	}

@@ -24,7 +24,7 @@ type Machine struct {
 	store   store
 	byID    map[wire.NodeID]*peer
 	peers   []*peer   // all of byID in the order in which they came, so that nothing depends on that of a map
-	ready   []*Window // those that may have something to be applied
+	ready   []*window // those that may have something to be applied
 	pending []pending
 	ranges  []wire.Range // scratch
 	out     packet       // what was returned last to be sent again
@@ -41,7 +41,7 @@ type cut struct {
 type peer struct {
 	id       wire.NodeID
 	epoch    uint64
-	w        *Window
+	w        *window
 	heard    time.Time // the last sign of life that only itself can have given
 	asked    time.Time // when somebody asked it for something for the first time since then; zero: nobody did
 	promised time.Time // when somebody promised to send its packets again

@@ -40,11 +40,11 @@ type Counts struct {
 	Refused   uint64
 }
 
-// Window puts the packets of one epoch of one sender in order.
+// window puts the packets of one epoch of one sender in order.
 //
 //	tail            next               top
 //	 | kept, 1024    | held and missing |
-type Window struct {
+type window struct {
 	Counts  Counts
 	store   *store
 	slots   [windowSize]*packet // by number; those below next are kept, the others held
@@ -63,12 +63,12 @@ type Window struct {
 }
 
 // newWindow returns a window that waits for the packets from next on, which were sent since then.
-func newWindow(since time.Time, s *store, next uint32) *Window {
-	return &Window{store: s, tail: next, next: next, top: next, raised: since}
+func newWindow(since time.Time, s *store, next uint32) *window {
+	return &window{store: s, tail: next, next: next, top: next, raised: since}
 }
 
 // take takes in a packet.
-func (w *Window) take(now time.Time, seq uint32, pkt []byte) Verdict {
+func (w *window) take(now time.Time, seq uint32, pkt []byte) Verdict {
 	if seq == w.next && seq == w.top { // nothing is missing
 		w.raise(now)
 		w.keep(now, seq, pkt)
@@ -88,7 +88,7 @@ func (w *Window) take(now time.Time, seq uint32, pkt []byte) Verdict {
 }
 
 // takeOther takes in a packet that is not simply the next one.
-func (w *Window) takeOther(now time.Time, seq uint32, pkt []byte) Verdict {
+func (w *window) takeOther(now time.Time, seq uint32, pkt []byte) Verdict {
 	switch {
 	case seq >= w.top:
 		return w.ahead(now, seq, pkt)
@@ -113,7 +113,7 @@ func (w *Window) takeOther(now time.Time, seq uint32, pkt []byte) Verdict {
 }
 
 // ahead takes in a packet above all others.
-func (w *Window) ahead(now time.Time, seq uint32, pkt []byte) Verdict {
+func (w *window) ahead(now time.Time, seq uint32, pkt []byte) Verdict {
 	if w.next < w.top && w.store.held >= maxHeld || !w.reach(now, seq) {
 		return Refused
 	}
@@ -122,7 +122,7 @@ func (w *Window) ahead(now time.Time, seq uint32, pkt []byte) Verdict {
 }
 
 // enter puts a packet into its slot, from which it is applied at once if it is the next one.
-func (w *Window) enter(now time.Time, seq uint32, pkt []byte) Verdict {
+func (w *window) enter(now time.Time, seq uint32, pkt []byte) Verdict {
 	w.keep(now, seq, pkt)
 	if seq == w.next {
 		w.next++
@@ -135,7 +135,7 @@ func (w *Window) enter(now time.Time, seq uint32, pkt []byte) Verdict {
 
 // reach is told that all numbers below seq exist. It reports whether the window has room for seq itself, which it has not
 // while packets are held that are too far below.
-func (w *Window) reach(now time.Time, seq uint32) bool {
+func (w *window) reach(now time.Time, seq uint32) bool {
 	if seq-w.next >= windowSize {
 		w.abandon()
 		if w.held > 0 {
@@ -156,7 +156,7 @@ func (w *Window) reach(now time.Time, seq uint32) bool {
 }
 
 // raise makes room for the number at the top, and looks whether it is the third above a gap.
-func (w *Window) raise(now time.Time) {
+func (w *window) raise(now time.Time) {
 	w.rise(w.top + 1)
 	w.raised = now
 	w.arrived++
@@ -168,7 +168,7 @@ func (w *Window) raise(now time.Time) {
 }
 
 // rise sets top, and frees the slots that are no longer needed.
-func (w *Window) rise(top uint32) {
+func (w *window) rise(top uint32) {
 	w.top = top
 	for ; w.tail < w.next && top-w.tail > keepLast; w.tail++ {
 		w.clear(w.tail)
@@ -176,14 +176,14 @@ func (w *Window) rise(top uint32) {
 }
 
 // keep copies a packet into its slot.
-func (w *Window) keep(now time.Time, seq uint32, pkt []byte) {
+func (w *window) keep(now time.Time, seq uint32, pkt []byte) {
 	p := w.store.get(pkt)
 	p.at = now.UnixNano()
 	w.slots[seq%windowSize] = p
 }
 
 // clear frees a slot.
-func (w *Window) clear(seq uint32) {
+func (w *window) clear(seq uint32) {
 	if p := w.slots[seq%windowSize]; p != nil {
 		w.store.put(p)
 		w.slots[seq%windowSize] = nil
@@ -191,7 +191,7 @@ func (w *Window) clear(seq uint32) {
 }
 
 // release frees all slots. Nothing must be held.
-func (w *Window) release() {
+func (w *window) release() {
 	for i := range w.slots {
 		w.clear(uint32(i))
 	}
@@ -199,7 +199,7 @@ func (w *Window) release() {
 }
 
 // abandon gives up whatever is missing.
-func (w *Window) abandon() {
+func (w *window) abandon() {
 	for i := range w.gaps {
 		w.giveUp(&w.gaps[i])
 	}
@@ -208,14 +208,14 @@ func (w *Window) abandon() {
 }
 
 // skip passes over numbers that were given up.
-func (w *Window) skip() {
+func (w *window) skip() {
 	for w.next < w.top && w.slots[w.next%windowSize] == nil && (len(w.gaps) == 0 || w.gaps[0].First != w.next) {
 		w.next++
 	}
 }
 
 // ready returns the next packet that was held and may be applied now, nil when there is none. It is valid until the window's next call.
-func (w *Window) ready() []byte {
+func (w *window) ready() []byte {
 	if w.held == 0 {
 		return nil
 	}
@@ -231,7 +231,7 @@ func (w *Window) ready() []byte {
 }
 
 // kept returns a packet that is here, held or kept, and young enough to be sent again, nil when it is not.
-func (w *Window) kept(now time.Time, seq uint32) []byte {
+func (w *window) kept(now time.Time, seq uint32) []byte {
 	if seq < w.tail || seq >= w.top {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (w *Window) kept(now time.Time, seq uint32) []byte {
 
 // poll takes the steps that are due, and appends to dst what is to be asked for now, bounded by what one NACK can name.
 // It reports whether it is to be asked of its origin only: somebody else's promise did not help.
-func (w *Window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin bool) {
+func (w *window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin bool) {
 	if w.due.IsZero() || now.Before(w.due) {
 		return dst, false
 	}
@@ -277,7 +277,7 @@ func (w *Window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin
 }
 
 // asked is told that another node has asked for these: that is as good as our own NACK would be, if one was about to leave.
-func (w *Window) asked(now time.Time, ranges []wire.Range) {
+func (w *window) asked(now time.Time, ranges []wire.Range) {
 	w.each(ranges, func(g *gap) bool {
 		if g.asks == 0 || g.asks < maxAsks && g.at.Sub(now) <= jitter {
 			w.ask(now, g)
@@ -287,7 +287,7 @@ func (w *Window) asked(now time.Time, ranges []wire.Range) {
 }
 
 // promised is told that another node is about to send these again.
-func (w *Window) promised(now time.Time, ranges []wire.Range) {
+func (w *window) promised(now time.Time, ranges []wire.Range) {
 	w.each(ranges, func(g *gap) bool {
 		if !g.promised {
 			g.missing, g.promised = true, true
@@ -298,7 +298,7 @@ func (w *Window) promised(now time.Time, ranges []wire.Range) {
 }
 
 // gone is told that their sender does not have these any more, the oldest of them since some time.
-func (w *Window) gone(since time.Time, ranges []wire.Range) {
+func (w *window) gone(since time.Time, ranges []wire.Range) {
 	w.each(ranges, func(g *gap) bool {
 		w.giveUp(g)
 		w.lose(since)
