@@ -96,6 +96,9 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 	if cfg.Rate < 0 || cfg.AnnounceRate < 0 {
 		return nil, fmt.Errorf("a rate of %d a second: it must be above zero", min(cfg.Rate, cfg.AnnounceRate))
 	}
+	if cfg.AnnounceRate > maxAnnounceRate {
+		return nil, fmt.Errorf("%d announces a second: no more than %d can be counted", cfg.AnnounceRate, maxAnnounceRate)
+	}
 	cfg.Interval = cmp.Or(cfg.Interval, DefaultInterval)
 	if len(cfg.Classes) == 0 {
 		cfg.Classes = pacer.WanClasses()
@@ -112,7 +115,7 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 	}
 	p.classes.Store(c)
 	if cfg.AnnounceRate > 0 {
-		tree, err := pacer.NewTree("requests", cfg.AnnounceRate*perRequest, 0, requestClasses(cfg.Classes), now)
+		tree, err := pacer.NewTree("requests", pacer.Times(cfg.AnnounceRate, perRequest), 0, requestClasses(cfg.Classes), now)
 		if err != nil {
 			return nil, err
 		}
@@ -126,12 +129,15 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 // perRequest is how many tokens a request has, so that a small part of a few requests a second is still some.
 const perRequest = 1000
 
+// maxAnnounceRate is far beyond any machine, and its tokens can be counted.
+const maxAnnounceRate = 1_000_000_000_000
+
 // requestClasses returns the classes with their requests in tokens.
 func requestClasses(list []pacer.Class) []pacer.Class {
 	list = slices.Clone(list)
 	for i := range list {
 		c := &list[i]
-		c.Rate, c.Ceil, c.Burst = c.Rate.Times(perRequest), c.Ceil.Times(perRequest), c.Burst*perRequest
+		c.Rate, c.Ceil, c.Burst = c.Rate.Times(perRequest), c.Ceil.Times(perRequest), pacer.Times(c.Burst, perRequest)
 	}
 	return list
 }
@@ -143,7 +149,7 @@ func newKinds(cfg PacingConfig, now time.Time) (*kinds, error) {
 	if err != nil && cfg.AnnounceRate > 0 {
 		// The numbers of the first error are those of the file; a rate may be a part of a request.
 		var small error
-		if tree, small = pacer.NewTree("requests", cfg.AnnounceRate*perRequest, 0, requestClasses(list), now); small == nil {
+		if tree, small = pacer.NewTree("requests", pacer.Times(cfg.AnnounceRate, perRequest), 0, requestClasses(list), now); small == nil {
 			err = nil
 		}
 	}

@@ -75,8 +75,17 @@ func Tokens(n int64) Amount { return Amount{tokens: n} }
 
 // Times is an amount of n times as many tokens; a part stays the same part.
 func (a Amount) Times(n int64) Amount {
-	a.tokens *= n
+	a.tokens = Times(a.tokens, n)
 	return a
+}
+
+// Times returns a product of numbers not below zero; one that does not fit is
+// the largest there is, which no tree accepts. What is below zero stays so.
+func Times(a, n int64) int64 {
+	if a <= 0 {
+		return a
+	}
+	return mulDiv(a, n, 1)
 }
 
 // Percent is a part of the parent's rate, or of its ceiling, as the case is.

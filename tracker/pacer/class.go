@@ -2,6 +2,7 @@ package pacer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -105,8 +106,8 @@ type shape struct {
 // instead of being refused: a share of the uplink that has become less must
 // hold whatever the file says in absolute numbers.
 func shapes(name string, rate, burst int64, classes []Class, shrink bool) ([]shape, error) {
-	if rate <= 0 {
-		return nil, fmt.Errorf("%s: a rate of %d a second: it must be above zero", name, rate)
+	if rate <= 0 || rate > maxDebt {
+		return nil, fmt.Errorf("%s: a rate of %d a second: it must be from 1 to %d", name, rate, maxDebt)
 	}
 	all := []shape{{Class: Class{Name: name, Burst: burst}, parent: -1, rate: rate, ceil: rate}}
 	for _, c := range classes {
@@ -151,6 +152,9 @@ func newShape(all []shape, c Class, shrink bool) (shape, error) {
 	if s.depth = parent.depth + 1; s.depth >= maxDepth {
 		return shape{}, fmt.Errorf("class %q: %d levels under the root, at most %d", c.Name, s.depth, maxDepth-1)
 	}
+	if c.Rate.tokens > maxDebt || c.Ceil.tokens > maxDebt || c.Burst > maxDebt {
+		return shape{}, fmt.Errorf("class %q: an amount above %d", c.Name, maxDebt)
+	}
 	if s.rate = c.Rate.of(parent.rate); shrink {
 		s.rate = max(s.rate, 1)
 	}
@@ -179,7 +183,7 @@ func checkRates(all []shape, parent int, shrink bool) error {
 	var list []string
 	for _, s := range all {
 		if s.depth > 0 && s.parent == parent {
-			sum += s.rate
+			sum = addUp(sum, s.rate)
 			list = append(list, fmt.Sprintf("%s %d", s.Name, s.rate))
 		}
 	}
@@ -198,6 +202,10 @@ func checkRates(all []shape, parent int, shrink bool) error {
 	return nil
 }
 
+// addUp adds two numbers not below zero; a sum that does not fit is the largest
+// there is.
+func addUp(a, b int64) int64 { return a + min(b, math.MaxInt64-a) }
+
 // checkBursts settles the burst of a class and holds its children's against
 // it: together they must not be able to send more at once than it may. Where
 // nothing is said the burst is 20 ms of the rate, or what that makes for the
@@ -208,8 +216,8 @@ func checkBursts(all []shape, parent int) error {
 	var list []string
 	for _, s := range all {
 		if s.depth > 0 && s.parent == parent {
-			sum += s.burst
-			usual += min(s.burst, max(BurstOf(s.rate), s.usual))
+			sum = addUp(sum, s.burst)
+			usual = addUp(usual, min(s.burst, max(BurstOf(s.rate), s.usual)))
 			list = append(list, fmt.Sprintf("%s %d", s.Name, s.burst))
 		}
 	}

@@ -1,10 +1,14 @@
 package pacer
 
 import (
+	"fmt"
+	"math"
+	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestWrongTrees: each is refused, with the names and numbers that do not fit.
@@ -142,5 +146,53 @@ func TestParseKind(t *testing.T) {
 	}
 	if _, err := ParseKind("paused"); err == nil || !slices.Contains(strings.Fields(strings.Trim(err.Error(), "]")), `"stopped"`) {
 		t.Errorf("a kind that there is not: %v", err)
+	}
+}
+
+// TestAbsurdNumbers: amounts at the ends of what an int64 holds are refused, or make a tree whose children have no more than their
+// parent, reckoned without overflow.
+func TestAbsurdNumbers(t *testing.T) {
+	r := seeded(t)
+	absurd := []int64{0, 1, 2, 20, 1 << 30, maxDebt / 2, maxDebt - 1, maxDebt, maxDebt + 1, math.MaxInt64 / 2, math.MaxInt64 - 1, math.MaxInt64, -1, math.MinInt64}
+	pick := func() int64 { return absurd[r.IntN(len(absurd))] }
+	amount := func() Amount {
+		if r.IntN(2) == 0 {
+			return Percent([]float64{0.0001, 50, 100}[r.IntN(3)])
+		}
+		return Tokens(pick()).Times([]int64{1, 1000}[r.IntN(2)])
+	}
+	accepted := 0
+	for range 100_000 {
+		classes := make([]Class, 1+r.IntN(12))
+		for i := range classes {
+			classes[i] = Class{Name: fmt.Sprint(i), Rate: amount(), Ceil: amount(), Burst: pick()}
+			if r.IntN(2) == 0 {
+				classes[i].Burst = 0
+			}
+			if i > 0 && r.IntN(3) == 0 {
+				classes[i].Parent = fmt.Sprint(r.IntN(i))
+			}
+		}
+		tree, err := NewTree("root", pick(), 0, classes, epoch0)
+		if err != nil {
+			continue
+		}
+		accepted++
+		for _, n := range tree.nodes {
+			sum := new(big.Int)
+			for _, c := range n.children {
+				sum.Add(sum, big.NewInt(c.rate))
+			}
+			if sum.Cmp(big.NewInt(n.rate)) > 0 || n.rate < 1 || n.ceil.rate < n.rate {
+				t.Fatalf("%+v: %q has %d, its children %s", classes, n.Name, n.rate, sum)
+			}
+		}
+		tree.Take(epoch0.Add(time.Hour), 0, math.MaxInt64)
+		tree.Resize(epoch0.Add(2*time.Hour), pick())
+		tree.Charge(epoch0.Add(3*time.Hour), 0, math.MaxInt64)
+		tree.Available(epoch0.Add(1000*time.Hour), 0)
+	}
+	if accepted == 0 {
+		t.Error("no tree was accepted")
 	}
 }
