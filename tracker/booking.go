@@ -10,9 +10,13 @@ import (
 )
 
 // book returns in how many seconds a client is to come back, 0 when it does not matter, and the place that
-// the calendar keeps for it.
-func (p *Pacing) book(now time.Time, t *Tracker, a *Announce) pacer.Booking {
-	if p == nil || p.requests == nil || a.Event == wire.EventStopped {
+// the calendar keeps for it: none for a client that is in the jail, which could fill the calendar.
+func (p *Pacing) book(now time.Time, t *Tracker, from netip.Addr, a *Announce) pacer.Booking {
+	if p.requests == nil || a.Event == wire.EventStopped {
+		return pacer.Booking{}
+	}
+	if p.classes.Load().jail >= 0 && p.requests.jail.Holds(now, pacer.ClientOf(from)) {
+		a.Booked = uint32(t.cfg.Interval / time.Second)
 		return pacer.Booking{}
 	}
 	q, table := peerOf(&a.Peer), familyOf(&a.Peer)
@@ -31,13 +35,18 @@ func (p *Pacing) booked(now time.Time, t *Tracker, from netip.Addr, a *Announce,
 	q, base, latest := p.requests, t.cfg.Interval, t.maxBooked()
 	switch {
 	case ans.New:
+		if b.Interval == 0 {
+			return
+		}
 		q.calendar.New(now, base, latest, b, rand.Uint64())
 	case ans.Early > 0:
 		q.calendar.Return(now.Add(ans.Early), t.shards[0].seen.unit, rand.Uint64())
 		if kindOf(a.Event) != pacer.Regular {
 			return
 		}
-		q.calendar.Again(now, base, latest)
+		if b.Interval > 0 {
+			q.calendar.Again(now, base, latest)
+		}
 		if ans.Early > t.cfg.MinInterval && watched(from) {
 			q.jail.Early(now, pacer.ClientOf(from))
 		}
@@ -62,11 +71,25 @@ func (p *Pacing) reclass(now time.Time, k *kinds, t *toll) {
 	}
 }
 
-// crowded tells the jail of a request that waited or did not get everything, unless it is of those that are in the jail.
-func (p *Pacing) crowded(now time.Time, k *kinds, t *toll) {
-	if p.requests != nil && t.class != k.jail {
+// crowded takes note of a request that waited or did not get everything. Those of the jail say nothing about the others.
+func (p *Pacing) crowded(now time.Time, k *kinds, t *toll, step pacer.Step) {
+	if t.class == k.jail {
+		return
+	}
+	if p.requests != nil {
 		p.requests.jail.Crowded(now)
 	}
+	if at := now.UnixNano(); step != pacer.Serve && at != p.less.Load() {
+		p.less.Store(at)
+	}
+}
+
+// Less returns when a request got less than everything last, one of the jail apart; zero: none did.
+func (p *Pacing) Less() time.Time {
+	if at := p.less.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // unbook frees the place of a client that was sent elsewhere.

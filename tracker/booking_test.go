@@ -79,7 +79,7 @@ func TestPlacesComeBack(t *testing.T) {
 	tr := newTracker(nil)
 	announce := func(i int, e wire.Event) time.Duration {
 		a := Announce{InfoHash: hashOf(1), Peer: peer4(i), Event: e}
-		b := p.book(now, tr, &a)
+		b := p.book(now, tr, netip.Addr{}, &a)
 		var ans Answer
 		tr.Announce(now, &a, &ans)
 		p.booked(now, tr, netip.Addr{}, &a, &ans, b)
@@ -120,7 +120,7 @@ func TestPlacesComeBack(t *testing.T) {
 func TestUnpacedIsNotBooked(t *testing.T) {
 	p := newPacing(t, PacingConfig{Rate: 1000}, epoch)
 	a := Announce{InfoHash: hashOf(1), Peer: peer4(1)}
-	if b := p.book(epoch, newTracker(nil), &a); b != (pacer.Booking{}) || a.Booked != 0 {
+	if b := p.book(epoch, newTracker(nil), netip.Addr{}, &a); b != (pacer.Booking{}) || a.Booked != 0 {
 		t.Errorf("%+v, %d", b, a.Booked)
 	}
 	p.booked(epoch, nil, netip.Addr{}, &a, &Answer{New: true}, pacer.Booking{})
@@ -170,5 +170,29 @@ func TestJailedClients(t *testing.T) {
 		if p.tick(now); spent("regular") != before+2 {
 			t.Error("it is never free")
 		}
+	}
+}
+
+// TestLess: it is known when a request got less than everything last; neither what is no request nor who is in the jail counts.
+func TestLess(t *testing.T) {
+	x, w, p := paced(t, PacingConfig{AnnounceRate: 100})
+	now := testStart
+	ask := func(n int, e wire.Event) {
+		w.handle(now, clientAt(n), w.announceRequest(clientAt(n), wire.UDPAnnounce{InfoHash: hashOf(1), NumWant: -1, Port: 1, Event: e}), nil)
+	}
+	x.handle(now, clientAt(1), []byte("\x00garbage\r\n\r\n"), nil)
+	for range 1000 {
+		ask(1, wire.EventNone)
+		now = now.Add(time.Second / 100)
+		p.tick(now)
+	}
+	if held := p.Stats(now).Jail.Held["early"]; held != 1 || !p.Less().IsZero() {
+		t.Errorf("%d are held; short at %v", held, p.Less())
+	}
+	for range 100 {
+		ask(2, wire.EventStarted)
+	}
+	if !p.Less().Equal(now) {
+		t.Errorf("short at %v, want %v", p.Less(), now)
 	}
 }

@@ -15,7 +15,7 @@ const overloaded = "the tracker has more requests than it can answer, ask again 
 func (x *exchange) announcePaced(now time.Time, store *Tracker, client netip.Addr) {
 	a := &x.announce
 	x.toll.client(kindOf(a.Event), client, x.query.PeerID[:], 1)
-	x.booking = x.pacing.book(now, store, a)
+	x.booking = x.pacing.book(now, store, client, a)
 	store.Announce(now, a, &x.answer)
 	x.pacing.booked(now, store, client, a, &x.answer, x.booking)
 }

@@ -48,6 +48,7 @@ type Pacing struct {
 	shards   int
 	key      hashKey // spreads clients over the slots of the calendar
 	counts   [pacingCounts]pacingCount
+	less     atomic.Int64 // when a request got less than everything last, Unix time in nanoseconds
 
 	mu      sync.Mutex // guards what follows, and is held while a rate or the classes change
 	rate    int64      // of bytes

@@ -84,7 +84,12 @@ func (p *Pacing) try(now time.Time, t *toll) {
 
 // ladder returns what the request gets, and with how many peers. Who comes here did not get everything at once.
 func (p *Pacing) ladder(now time.Time, k *kinds, t *toll, udp, sibling bool) (pacer.Step, int) {
-	p.crowded(now, k, t)
+	step, peers := p.decide(now, k, t, udp, sibling)
+	p.crowded(now, k, t, step)
+	return step, peers
+}
+
+func (p *Pacing) decide(now time.Time, k *kinds, t *toll, udp, sibling bool) (pacer.Step, int) {
 	if t.outcome == pacer.Admitted {
 		if n := pacer.Shorter(t.peers, t.waited, k.waits[t.class]); t.announce && t.paid > 0 && n < t.peers {
 			return pacer.Short, n

@@ -13,7 +13,7 @@ import (
 func (w *udpWorker) announcePaced(now time.Time, from netip.Addr, packet []byte) {
 	a := &w.announce
 	w.toll.client(kindOf(a.Event), from, wire.UDPPeerID(packet), 1)
-	b := w.pacing.book(now, w.tracker, a)
+	b := w.pacing.book(now, w.tracker, from, a)
 	w.tracker.Announce(now, a, &w.answer)
 	w.pacing.booked(now, w.tracker, from, a, &w.answer, b)
 	w.paceAnnounce(now)

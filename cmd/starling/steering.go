@@ -42,8 +42,6 @@ type steering struct {
 	ran    bool                  // paced is closed
 	limit  int64                 // asked for at the admin address; 0: none
 	rate   int64                 // in force, bytes a second; 0: unlimited
-	short  uint64                // answers that were less than whole, when last looked at
-	full   time.Time             // when there were new ones
 }
 
 // self is the name of this node among the members; the others go by their ids.
@@ -170,7 +168,6 @@ func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lookForShortageLocked(now)
 	if s.uplink == nil {
 		return
 	}
@@ -292,27 +289,14 @@ func (s *steering) setClasses(now time.Time, list []pacer.Class) error {
 	return s.pacing.SetClasses(now, list)
 }
 
-// lookForShortageLocked notes whether somebody was answered with less than everything.
-func (s *steering) lookForShortageLocked(now time.Time) {
-	if !s.paces {
-		return
-	}
-	var short uint64
-	for name, n := range s.pacing.Stats(now).Steps {
-		if name != pacer.Serve.String() {
-			short += n
-		}
-	}
-	if short != s.short {
-		s.short, s.full = short, now
-	}
-}
+// hasRoom reports whether this node can take the clients of others: not while it answers its own with less than everything.
+func (s *steering) hasRoom(now time.Time) bool { return roomAfter(now, s.pacing.Less()) }
 
-// hasRoom reports whether this node can take the clients of others.
-func (s *steering) hasRoom(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.full.IsZero() || now.Sub(s.full) >= fullMemory
+// roomAfter reports whether a node has room that last ran out of tokens at a time; zero: it never did. A time far ahead is from
+// before the clock was set back.
+func roomAfter(now, less time.Time) bool {
+	ago := now.Sub(less)
+	return less.IsZero() || ago >= fullMemory || ago < -fullMemory
 }
 
 // uplinkState is what there is to see of the uplink.

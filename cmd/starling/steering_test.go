@@ -157,20 +157,40 @@ func sharesOf(t *testing.T, nodes []*serving) string {
 	return fmt.Sprint(shares)
 }
 
-// TestRoomInHealth: a node that ran out of tokens tells its siblings, until it did not for a while.
-func TestRoomInHealth(t *testing.T) {
-	n := testNode(t, map[string]setting{"rate": {"", []string{"1MB/s"}}})
+// TestRoom: a node has no room for a while after it answered with less than everything, however its clock is set meanwhile.
+func TestRoom(t *testing.T) {
 	now := time.Now()
-	for _, tt := range []struct {
-		full time.Time
-		want string
-	}{{time.Time{}, ""}, {now, sibling.NoRoom}, {now.Add(-fullMemory), ""}} {
-		n.steering.full = tt.full
-		w := ask(n, "GET", "/healthz", "localhost")
-		if got := w.Header().Get(sibling.RoomHeader); got != tt.want || w.Code != http.StatusOK || w.Body.String() != "ok\n" {
-			t.Errorf("short at %v: %d %q, header %q, want %q", tt.full, w.Code, w.Body, got, tt.want)
+	for ago, want := range map[time.Duration]bool{0: false, fullMemory - 1: false, fullMemory: true, time.Hour: true, -1: false, -time.Hour: true} {
+		if got := roomAfter(now, now.Add(-ago)); got != want {
+			t.Errorf("short %v ago: room %t", ago, got)
 		}
 	}
+	if !roomAfter(now, time.Time{}) {
+		t.Error("it was never short and has no room")
+	}
+}
+
+// TestRoomInHealth: a node that runs out of tokens tells its siblings so.
+func TestRoomInHealth(t *testing.T) {
+	s := serve(t, "--livesync-interface", "none", "--announce-rate", "1/s")
+	room := func() string {
+		res, err := http.Get("http://" + s.Admin + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("its health is %s", res.Status)
+		}
+		return res.Header.Get(sibling.RoomHeader)
+	}
+	if got := room(); got != "" {
+		t.Errorf("at the start %s is %q", sibling.RoomHeader, got)
+	}
+	for port := range uint16(10) {
+		announce(t, "udp", s.UDP[0], 7000+port)
+	}
+	await(t, "it has no room", func() bool { return room() == sibling.NoRoom })
 }
 
 // TestRoles: the role is shown, and a node that is on standby leaves the uplink to the others.
