@@ -29,11 +29,16 @@ const (
 	adminDrain       = 2 * time.Second // for requests in hand at the end
 )
 
-// listenAdmin binds the admin address, without multipath TCP, which port rules of the system's sandboxes do not see.
+// listenAdmin binds the admin address, without multipath TCP, which port rules of the system's sandboxes do not see. One of IPv4 is
+// not reached over IPv6.
 func listenAdmin(addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(context.Background(), "tcp", addr)
+	network := "tcp"
+	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
+		network = "tcp4"
+	}
+	ln, err := lc.Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}

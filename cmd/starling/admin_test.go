@@ -253,3 +253,17 @@ func TestMetricsFormat(t *testing.T) {
 		}
 	}
 }
+
+// TestAdminFamily: an IPv4 address, the unspecified one too, is not reached over IPv6.
+func TestAdminFamily(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
+		ln, err := listenAdmin(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		if ip := ln.Addr().(*net.TCPAddr).IP; ip.To4() == nil {
+			t.Errorf("%s listens on %s", addr, ip)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"starling/tracker/pacer"
@@ -40,10 +41,13 @@ func parseClasses(path string, v any) (t classTables, err error) {
 	if !ok {
 		return t, fmt.Errorf("%s: write each as a table of its own, [[class]]", t.where)
 	}
+	if len(tables) > maxClasses {
+		return t, fmt.Errorf("%s: there are %d, at most %d", t.where, len(tables), maxClasses)
+	}
 	for i, table := range tables {
 		where := fmt.Sprintf("%s: class number %d", path, i+1)
 		if name, ok := table["name"].(string); ok {
-			where = fmt.Sprintf("%s: class %q", path, name)
+			where = fmt.Sprintf("%s: class %.40q", path, name)
 		}
 		if err := t.add(table); err != nil {
 			return t, fmt.Errorf("%s: %w", where, err)
@@ -67,6 +71,8 @@ func (t *classTables) add(table map[string]any) error {
 		return err
 	case c.Name == "":
 		return errors.New("it has no name")
+	case len(c.Name) > maxClassName || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }):
+		return fmt.Errorf("its name has more than %d characters, or one that is no letter, digit or mark", maxClassName) // it is a label of metrics
 	case rate == "":
 		return errors.New(`it has no rate, such as rate = "30%"`)
 	case burst < 0:
@@ -103,9 +109,11 @@ func (t *classTables) add(table map[string]any) error {
 
 // Bounds of a class. A client gives up after some ten seconds, but a full scrape may wait longer.
 const (
-	maxPriority = 1000
-	defaultWait = 2 * time.Second
-	maxWait     = time.Minute
+	maxClassName = 40
+	maxPriority  = 1000
+	maxClasses   = 256
+	defaultWait  = 2 * time.Second
+	maxWait      = time.Minute
 )
 
 // amount reads a percentage, or a rate of either unit, and notes which.

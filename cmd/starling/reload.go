@@ -6,29 +6,36 @@ import (
 	"os/signal"
 	"reflect"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
 	"starling/tracker/pacer"
 )
 
-// reloadOnHangup reads the configuration again at each SIGHUP until stop is called, which waits for what runs.
+// reloadOnHangup reads the configuration again at each SIGHUP until stop is called, which waits for what runs, though not for ever:
+// the file may have become one that cannot be read to its end.
 func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	var running sync.WaitGroup
-	running.Go(func() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
 		for range hangups {
 			n.reload(read())
 		}
-	})
+	}()
 	return func() {
 		signal.Stop(hangups)
 		close(hangups)
-		running.Wait()
+		select {
+		case <-ended:
+		case <-time.After(reloadPatience):
+		}
 	}
 }
+
+// reloadPatience is for how long the end of the program waits for a configuration that is being read.
+const reloadPatience = time.Second
 
 // reload puts in force what can be changed while the node runs: the classes, and how much uplink there is to share. Whatever
 // is wrong with a configuration, all of it stays as it was; what only a restart can change is named.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,9 @@ const (
 // The bounds of a probe.
 const (
 	probeTimeout = 2 * time.Second
-	maxAnswer    = 4 << 10 // bytes of a body, which plays no part
+	maxHead      = 16 << 10 // bytes of the head of an answer
+	maxAnswer    = 4 << 10  // bytes of a body, which plays no part
+	maxTrouble   = 200      // bytes of what is kept of an error
 )
 
 // result is what came of a probe.
@@ -32,6 +35,17 @@ type result struct {
 	trouble string     // empty: it answered 200
 	room    bool       // and did not say that it has none
 	addr    netip.Addr // where it was asked, if it was reached
+}
+
+// printable returns what of an error can be shown: it may repeat whatever the other end sent, and ends on a terminal.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxTrouble)]
 }
 
 // probe asks for the health of a sibling.
@@ -43,19 +57,19 @@ func (s *Set) probe(ctx context.Context, health string) (r result) {
 	}}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, health, nil)
 	if err != nil {
-		return result{trouble: err.Error()}
+		return result{trouble: printable(err.Error())}
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return result{trouble: err.Error(), ended: ctx.Err() != nil}
+		return result{trouble: printable(err.Error()), ended: ctx.Err() != nil}
 	}
 	defer res.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // only the head counts
 	if res.StatusCode != http.StatusOK {
-		r.trouble = fmt.Sprintf("it answers %s", res.Status)
+		r.trouble = strings.TrimSpace(fmt.Sprintf("it answers %d %s", res.StatusCode, http.StatusText(res.StatusCode)))
 	}
 	r.room = res.Header.Get(RoomHeader) != NoRoom
 	return r

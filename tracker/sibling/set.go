@@ -61,7 +61,7 @@ func New(cfg Config, now time.Time) *Set {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	if cfg.Transport == nil {
-		s.client.Transport = &http.Transport{Proxy: nil, DisableKeepAlives: true}
+		s.client.Transport = &http.Transport{Proxy: nil, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHead}
 	}
 	health := pacer.HealthConfig{Mode: cfg.Mode, Silent: cfg.Silent, Idle: cfg.Idle, Probe: cfg.Probe, Address: true}
 	unheard := now.Add(-max(cfg.Silent, cfg.Idle, cfg.Probe))
@@ -74,7 +74,7 @@ func New(cfg Config, now time.Time) *Set {
 // Redirect appends to dst where to send a client whose request, a path and a query, cannot be served here; ok is false
 // when it was sent here itself, or nobody is up and has room. Those who are take turns.
 func (s *Set) Redirect(now time.Time, dst, path, query []byte) (location []byte, ok bool) {
-	if bytes.Contains(query, []byte(Marker+"=")) || bytes.ContainsFunc(query, unsafeInHeader) {
+	if bytes.Contains(query, []byte(Marker+"=")) || bytes.ContainsFunc(query, unsafeInLocation) {
 		return dst, false
 	}
 	b := s.next(now, len(path)+len(query)+len(Marker)+len("?&=1"))
@@ -88,6 +88,9 @@ func (s *Set) Redirect(now time.Time, dst, path, query []byte) (location []byte,
 	}
 	return append(location, Marker+"=1"...), true
 }
+
+// unsafeInLocation reports whether a character cannot stand in a query as it is: behind a # nobody would send the marker.
+func unsafeInLocation(r rune) bool { return r == '#' || unsafeInHeader(r) }
 
 // unsafeInHeader reports whether a character cannot stand in a header as it is.
 func unsafeInHeader(r rune) bool { return r <= ' ' || r >= 0x7f }

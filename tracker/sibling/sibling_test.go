@@ -245,7 +245,7 @@ func TestNeverALoop(t *testing.T) {
 				t.Errorf("sent on twice, to %s", location)
 			}
 		}
-		for _, q := range []string{"a=b\r\nSet-Cookie: x", "a b", "\x00", "a=\x7f", "a=\xff", strings.Repeat("x", maxLocation)} {
+		for _, q := range []string{"a=b\r\nSet-Cookie: x", "a b", "\x00", "a=\x7f", "a=\xff", "a=#b", "#", strings.Repeat("x", maxLocation)} {
 			if location, ok := s.Redirect(time.Now(), nil, path, []byte(q)); ok {
 				t.Errorf("query %.20q: sent to %.80q", q, location)
 			}
@@ -293,6 +293,44 @@ func TestProbeOverTCP(t *testing.T) {
 		t.Errorf("after the end: %+v", got)
 	}
 }
+
+// TestProbeGarbage: whatever a sibling sends instead of an answer is trouble, is heard of within the bounds of a probe, and can be shown on a
+// terminal.
+func TestProbeGarbage(t *testing.T) {
+	for name, say := range map[string]string{
+		"nothing":      "",
+		"no HTTP":      "\x1b[2Jhello\r\n\r\n",
+		"escapes":      "HTTP/1.1 500 \x1b[31mred\x07\r\nContent-Length: 0\r\n\r\n",
+		"bad header":   "HTTP/1.1 200 OK\r\n\x1b[2J\r\n\r\n",
+		"no status":    "HTTP/1.1 999999 OK\r\n\r\n",
+		"endless head": "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 1000),
+		"an error":     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nonly some",
+	} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				c.Read(make([]byte, 4096))
+				io.WriteString(c, say)
+				c.Close()
+			}
+		}()
+		got := New(Config{}, time.Now()).probe(t.Context(), "http://"+ln.Addr().String())
+		ln.Close()
+		if got.trouble == "" || got.ended || len(got.trouble) > maxTrouble || strings.ContainsFunc(got.trouble, unsafeToShow) {
+			t.Errorf("%s: %+q", name, got.trouble)
+		}
+	}
+}
+
+// unsafeToShow reports whether a character does something to a terminal.
+func unsafeToShow(r rune) bool { return r < ' ' || r > '~' }
 
 // FuzzParse: whatever is taken can stand in a header, is on one line, and is what clients and probes can ask.
 func FuzzParse(f *testing.F) {
