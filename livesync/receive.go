@@ -56,7 +56,8 @@ func (n *Node) take(now time.Time, from netip.AddrPort, to netip.Addr, b []byte)
 
 // apply has the records of a packet applied, with those of others that came with it.
 func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
-	copies := p.Kind == wire.KindLive6 && sender.double(now)
+	mapped := p.Kind == wire.KindLive6 // those of IPv4, if any
+	copies := mapped && sender.double(now)
 	if len(n.heard)+p.Len() > heardMost {
 		n.applyHeard(now)
 	}
@@ -64,7 +65,7 @@ func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 	before := len(n.heard)
 	for i := range p.Len() {
 		r := p.Record(i)
-		is4 := r.Peer.Is4()
+		is4 := !mapped || r.Peer.Is4()
 		if is4 {
 			four++
 		}
@@ -87,7 +88,7 @@ func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 		sender.life.lags.applied(now, p.Seq+1)
 	}
 	if four > 0 {
-		n.speaks(now, sender, p.Kind == wire.KindLive6)
+		n.speaks(now, sender, mapped)
 	}
 }
 
