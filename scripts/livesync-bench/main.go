@@ -34,7 +34,6 @@ type options struct {
 	rate     int
 	duration time.Duration
 	cores    string
-	priority int
 }
 
 func main() {
@@ -44,7 +43,6 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 2_000_000, "records a second")
 	flag.IntVar(&seconds, "seconds", 5, "that they are offered")
 	flag.StringVar(&o.cores, "cores", "1,0", "of the program, and of the sender")
-	flag.IntVar(&o.priority, "nice", -10, "of both, where that is allowed")
 	flag.Parse()
 	o.duration = time.Duration(seconds) * time.Second
 	lost, err := o.measure()
@@ -66,7 +64,6 @@ func (o *options) measure() (lost int, err error) {
 	if err := exec.Command("taskset", "-a", "-p", "-c", sending, strconv.Itoa(os.Getpid())).Run(); err != nil {
 		return 0, fmt.Errorf("taskset: %w", err)
 	}
-	syscall.Setpriority(syscall.PRIO_PROCESS, os.Getpid(), o.priority) // refused to most users
 	p, err := start(o, receiving)
 	if err != nil {
 		return 0, err
@@ -100,6 +97,9 @@ func (o *options) measure() (lost int, err error) {
 		offered, took.Seconds(), float64(offered)/took.Seconds(), applied, lost, 100*float64(lost)/float64(offered))
 	fmt.Printf("the system had no room for %d packets; the program used %.2f s of its core, %.0f ns a record with the kernel's part\n",
 		after.Livesync.Dropped.Kernel-before.Livesync.Dropped.Kernel, cpu.Seconds(), float64(cpu.Nanoseconds())/float64(max(applied, 1)))
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		fmt.Printf("load average: %s", load) // a machine that does other things as well is no core of its own
+	}
 	return lost, nil
 }
 
