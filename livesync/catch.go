@@ -13,8 +13,9 @@ import (
 // CatchUp is what a node of the keyed mode needs to catch up with others, and to let others catch up with it. See package catchup.
 type CatchUp struct {
 	catchup.Store
-	// Since is up to when the store knows all, from a snapshot. Zero: it knows nothing.
+	// Since is up to when the store knows all, or with Part a part, from a snapshot. Zero: it knows nothing.
 	Since time.Time
+	Part  bool
 	// Timeout is the store's peer timeout.
 	Timeout time.Duration
 }
@@ -63,7 +64,7 @@ func newCatching(cfg *Config) (*catching, error) {
 // start begins to listen for nodes. The caller holds n.mu.
 func (c *catching) start(now time.Time) {
 	c.journal.Begin(now)
-	c.machine = catchup.NewMachine(now, c.Since, c.Timeout)
+	c.machine = catchup.NewMachine(now, c.Since, c.Part, c.Timeout)
 }
 
 // poke wakes whoever asks.
@@ -119,10 +120,10 @@ func (n *Node) heedOther(now time.Time, sender *node, st *wire.State) {
 	c.poke()
 }
 
-// Knows is told, before the node runs, up to when the store knows all; see [CatchUp].
-func (n *Node) Knows(since time.Time) {
+// Knows is told, before the node runs, up to when the store knows all, or a part; see [CatchUp].
+func (n *Node) Knows(since time.Time, part bool) {
 	if n.catch != nil {
-		n.catch.Since = since
+		n.catch.Since, n.catch.Part = since, part
 	}
 }
 
@@ -269,8 +270,8 @@ func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error)
 	var leavers []wire.Leaver
 	if r.Within != 0 {
 		leavers = c.journal.Since(now, now.Add(-r.Within))
-		if r.Within > c.journal.Reach(now) {
-			h.Within = 0 // some of the stops are not known any more
+		if r.All || r.Within > c.journal.Reach(now) {
+			h.Within = 0 // of all stops before that, what is there now tells
 		}
 	}
 	h.Torrents, h.Peers = c.Count()

@@ -85,8 +85,8 @@ func (s *snapshots) load(now time.Time) {
 	if age < -time.Second {
 		s.log.Warn().Str("file", s.path).Time("written", header.Time).Msg("the snapshot is from the future, the clock was set back: its peers count as just seen")
 	}
-	if age < s.timeout && header.Complete {
-		s.livesync.Knows(header.Time.Add(min(age, 0)))
+	if age < s.timeout {
+		s.livesync.Knows(header.Time.Add(min(age, 0)), !header.Complete)
 	}
 	stats := s.tracker.Stats()
 	s.log.Info().Str("file", s.path).Uint64("torrents", stats.Torrents).Uint64("peers", stats.Peers4+stats.Peers6).

@@ -45,6 +45,7 @@ type Other struct {
 type lack struct {
 	from     wire.NodeID // who knows it for sure; zero: everybody may
 	since    time.Time   // zero: everything
+	all      bool        // see [Want]
 	prune    bool        // see [Want]
 	attempts int
 }
@@ -88,11 +89,12 @@ type Machine struct {
 	complete bool
 }
 
-// NewMachine returns the machine of a node that starts now and knows what there was at since; zero: nothing. Timeout is the peer timeout.
-func NewMachine(now, since time.Time, timeout time.Duration) *Machine {
+// NewMachine returns the machine of a node that starts now and knows what there was at since, or with all only a part of it; zero: nothing.
+// Timeout is the peer timeout.
+func NewMachine(now, since time.Time, all bool, timeout time.Duration) *Machine {
 	return &Machine{
 		started: now, whole: timeout, others: make(map[wire.NodeID]*Other),
-		lacks: []lack{{since: since, prune: true}},
+		lacks: []lack{{since: since, all: all, prune: true}},
 	}
 }
 
@@ -142,7 +144,7 @@ func (m *Machine) add(l lack) {
 			if was.since.IsZero() || !l.since.Before(was.since) {
 				return
 			}
-			was.since, was.prune = l.since, l.prune
+			was.since, was.prune, was.all = l.since, l.prune, l.all || was.all
 			return
 		}
 	}
@@ -173,7 +175,7 @@ func (m *Machine) Next(now time.Time) *Want {
 			continue
 		}
 		w := o.Want
-		w.Since, w.Prune = l.since, l.prune
+		w.Since, w.All, w.Prune = l.since, l.all, l.prune
 		m.going, m.goes, m.begun, m.moved = &w, i, now, now
 		if m.first.IsZero() {
 			m.first = now
@@ -301,7 +303,7 @@ func (m *Machine) Ended(now time.Time, h *Header, err error) {
 	if from != nil {
 		from.failed = 0
 		if start && from.Health == wire.CatchingUp {
-			m.doubt = &lack{since: l.since, prune: l.prune}
+			m.doubt = &lack{since: l.since, all: l.all, prune: l.prune}
 		}
 	}
 	m.remove(i)

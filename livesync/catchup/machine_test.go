@@ -30,6 +30,9 @@ func (d *dialogue) look() {
 		since := "everything"
 		if !w.Since.IsZero() {
 			since = "since " + w.Since.Sub(epoch).String()
+			if w.All {
+				since = "everything, and stops " + since
+			}
 			if w.Prune {
 				since += ", who is not there is gone"
 			}
@@ -59,13 +62,13 @@ func (d *dialogue) line(line string) {
 	}
 	ready := d.m != nil && d.m.Ready()
 	switch f[0] {
-	case "start": // start SNAPSHOT-AGE
+	case "start": // start SNAPSHOT-AGE [part]
 		since := time.Time{}
 		if f[1] != "none" {
 			age, _ := time.ParseDuration(f[1])
 			since = d.now.Add(-age)
 		}
-		d.m = NewMachine(d.now, since, 45*time.Minute)
+		d.m = NewMachine(d.now, since, len(f) > 2, 45*time.Minute)
 	case "wait":
 		w, _ := time.ParseDuration(f[1])
 		d.wait(w)
@@ -169,7 +172,7 @@ func TestMachineProperties(t *testing.T) {
 		seed := rand.Uint64()
 		rng := rand.New(rand.NewPCG(seed, 0))
 		now := epoch
-		m := NewMachine(now, now.Add(-time.Duration(rng.IntN(2000))*time.Second), 45*time.Minute)
+		m := NewMachine(now, now.Add(-time.Duration(rng.IntN(2000))*time.Second), rng.IntN(2) == 0, 45*time.Minute)
 		for range 200 {
 			now = now.Add(time.Duration(rng.IntN(3000)) * time.Millisecond)
 			id := byte(1 + rng.IntN(4))

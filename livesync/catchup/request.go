@@ -15,7 +15,8 @@ type Want struct {
 	ID    wire.NodeID
 	Epoch uint64
 	Addr  netip.AddrPort
-	Since time.Time // by our clock; zero: everything
+	Since time.Time // by our clock; zero: we know nothing yet
+	All   bool      // everything, and who stopped since then: we knew only a part
 	Prune bool      // we were in step with the cluster at Since: if the stream holds all there is, who is not in it has gone since
 }
 
@@ -24,8 +25,12 @@ const margin = 2 * time.Second
 
 // RequestSize is the length of a request, all that who asks ever sends:
 //
-//	| starling excerpts 1\n 20 | id 4 | epoch u64 | id of who is asked 4 | its epoch u64 | within, ms u64, 0: everything |
-const RequestSize = len(magic) + 32
+//	| starling excerpts 1\n 20 | id 4 | epoch u64 | id of who is asked 4 | its epoch u64 | within, ms u64, 0: everything | flags u8 |
+//
+// The flag 0x01 asks for everything and for the stops within that time.
+const RequestSize = len(magic) + 33
+
+const flagAll = 0x01
 
 // Request is what a stream is asked for with.
 type Request struct {
@@ -34,11 +39,12 @@ type Request struct {
 	Target      wire.NodeID
 	TargetEpoch uint64
 	Within      time.Duration
+	All         bool
 }
 
 // Request returns how to ask for a stream.
 func (w *Want) Request(now time.Time, id wire.NodeID, epoch uint64) Request {
-	r := Request{ID: id, Epoch: epoch, Target: w.ID, TargetEpoch: w.Epoch}
+	r := Request{ID: id, Epoch: epoch, Target: w.ID, TargetEpoch: w.Epoch, All: w.All}
 	if !w.Since.IsZero() {
 		r.Within = max(now.Sub(w.Since), 0) + margin
 	}
@@ -59,7 +65,11 @@ func (r *Request) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, r.Epoch)
 	b = append(b, r.Target[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.TargetEpoch)
-	return binary.BigEndian.AppendUint64(b, uint64(r.Within/time.Millisecond))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Within/time.Millisecond))
+	if r.All {
+		return append(b, flagAll)
+	}
+	return append(b, 0)
 }
 
 // Why a request is refused.
@@ -80,6 +90,6 @@ func ParseRequest(b []byte) (Request, error) {
 	}
 	return Request{
 		ID: wire.NodeID(b), Epoch: binary.BigEndian.Uint64(b[4:]), Target: wire.NodeID(b[12:]), TargetEpoch: binary.BigEndian.Uint64(b[16:]),
-		Within: time.Duration(within) * time.Millisecond,
+		Within: time.Duration(within) * time.Millisecond, All: b[32]&flagAll != 0,
 	}, nil
 }

@@ -206,7 +206,7 @@ func TestBudget(t *testing.T) {
 }
 
 func TestRequest(t *testing.T) {
-	w := Want{ID: wire.NodeID{1}, Epoch: 2, Since: epoch}
+	w := Want{ID: wire.NodeID{1}, Epoch: 2, Since: epoch, All: true}
 	r := w.Request(epoch.Add(time.Minute), wire.NodeID{3}, 4)
 	b := r.Append(nil)
 	got, err := ParseRequest(b)

@@ -57,8 +57,8 @@ func (m *member) load() {
 			return
 		}
 		b = b[n:]
-		if block != nil && block.Header.Complete {
-			m.knows = block.Header.Time
+		if block != nil {
+			m.knows, m.part = block.Header.Time, !block.Header.Complete
 		}
 		if block != nil && block.Kind == catchup.KindSwarms {
 			r.Restore(m.time(), m.time().Sub(block.Header.Time.Add(block.At)), block.Excerpt)

@@ -39,6 +39,7 @@ type member struct {
 	snapshot []byte        // on disk; nil: none
 	saved    time.Duration // when it was written
 	knows    time.Time     // what was read of it holds all until then; zero: nothing
+	part     bool          // not all
 	fetching *fetching     // the stream of catching up that comes; nil: none
 }
 
