@@ -4,29 +4,51 @@
 //
 // # Peers
 //
-//	Offer -> queue -> batch -> Send  ~~~ group ~~~>  Read -> checks -> Apply
-//	(announce)  (sender's goroutine)                 (receiver's goroutine)
+//	Offer -> queue -> batch -> SendBatch ~~ group ~~> ReadBatch -> checks -> Apply
+//	(announce)  (sender's goroutine)                  (receiver's goroutine)
 //
 // The store offers a record when a client's announce is worth telling. Records wait for
 // company until a packet is full or the first of it has waited for the flush interval. A
-// receiver applies each record on the goroutine that read it. What was applied is
+// receiver applies records on the goroutine that read them, those of all the packets that were there together. What was applied is
 // never sent on: nothing leads from the receiver to Offer.
 //
-// Everything here may be lost: the network loses packets, and a full queue its oldest
-// records. The store is a cache that heals, because clients announce again and are told
-// again; a loss is never waited for, only counted.
+// Everything here may be lost: the network loses packets, the system those it has no room for, and a full queue records. The store
+// is a cache that heals, because clients announce again and are told again; a loss is never waited for, only counted. With a
+// cluster key it is made good as well; see below.
 //
 // # Lanes
 //
-// Where the operator bounds the rate, a budget is asked before each packet: has its lane the tokens?
+// What waits to be sent waits in lanes, which are looked at in this order whenever a packet may leave:
 //
-//	lane      carries               while it has no tokens
-//	live      records               a packet waits, and the queue behind it
-//	control   beacons, inquiries    one of them waits, nothing else does
-//	tell      tells                 one waits; and behind records that wait, which it counts
+//	lane      carries                         waiting                        what does not fit
+//	control   beacons, inquiries, and what    64 packets, a newer one of a   the new one
+//	          keyed nodes say                 kind in the older one's place
+//	live      records                         8192, those of a peer          below
+//	                                          coalesced
+//	repair    packets sent again              256, in package repair         the new one: it will be asked for again
+//	tell      tells                           one, made when its turn comes  nothing: its maker waits
 //
-// Nobody who announces ever waits: the queue gives up its oldest record and counts it. What is sent when the program
-// ends, the queue at most, asks no budget.
+// Where the operator bounds the rate, a budget is asked before each packet: has its lane the tokens? Each lane waits for its own, and holds up
+// no other, but for the tell: records that were offered when it was made leave before it, since it counts their completions.
+// A record waits for one tell at most. What is sent when the program ends, the queue at most, asks no budget.
+//
+// Records stay in the queue until their packet leaves, so that what a peer does within the flush interval is told as briefly as it can be:
+//
+//	announced                              told
+//	started, renewed, completed            completed
+//	started, stopped                       stopped
+//	completed, stopped, started            completed; stopped; started
+//	stopped, started, stopped              stopped
+//
+// Whatever a receiver knows before, it knows the same after what is told as after what was announced.
+//
+// Nobody who announces ever waits. When the queue is full while the interface is there, what others can do without goes first: renewals, then
+// starts, completions, and stops last. While it is away nobody knows what will still be true when it is back, and
+// the oldest goes, a packet's worth at a time, no faster than the link needed for one; what comes faster than that is
+// not taken. When the interface is back the backlog leaves no faster either, and what comes meanwhile behind it. Each record given up
+// is counted by its reason ([Discarded]), and with a cluster key each packet's worth of them uses up a sequence.
+//
+// Packets leave and are taken in many at a time, as many as there are: nobody waits for a burst to fill.
 //
 // # Who is believed
 //
@@ -113,6 +135,7 @@
 //	type 0 heard                 1 min                            its sender's mapped records are copies
 //	node forgotten               1 h                              the table
 //	interface looked at          1 s                              down, gone, made anew, moved
+//	a packet's worth given up    least of 10 s, 1 ms to 1 s       what the link needed for a packet before it went away
 //	STATE                        1 s, give or take a tenth        keyed mode only, as the rest
 //	STATE for a newcomer         0 to 50 ms, 200 ms apart         it believes us sooner, and nobody can make us flood
 //	challenge                    10 s, good for 30 s              what was recorded before does not return it
@@ -120,7 +143,7 @@
 //
 // # Time and randomness
 //
-// The state machines (batch, asking, telling, better, identity, nodes) are told the time
+// The state machines (queue and batch, asking, telling, better, identity, nodes) are told the time
 // and return what to send. [Node] runs them with two goroutines: the sender, with one timer
 // set to the first of all deadlines, and the receiver. Tests drive them without either; the
 // conversations under testdata are the quickest way to see what they do.
