@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// mendMargin is how much earlier than the packet before it a record that was lost may have been announced: records of the
-	// two kinds wait for company in packets of their own, and for the budget.
-	mendMargin = time.Second
+	// mendMargin is how much earlier than the packet before it a record that was lost may have been announced, beside the time for
+	// which it waited for company: a STATE may have been late, and a packet waits for the budget.
+	mendMargin = 3 * time.Second
 )
 
 // mending gets lost packets back. The node's lock guards it.
@@ -84,7 +84,7 @@ func (n *Node) held(now time.Time) (*node, wire.Packet) {
 	m := n.keyed.mending
 	for id, since, lost := m.Lost(); lost; id, since, lost = m.Lost() {
 		if n.behind != nil {
-			n.behind(id, since.Add(-mendMargin))
+			n.behind(id, since.Add(-mendMargin-n.cfg.Flush))
 		}
 	}
 	b := m.Ready()

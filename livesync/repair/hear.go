@@ -42,9 +42,12 @@ func (m *Machine) State(now time.Time, id wire.NodeID, epoch uint64, next uint32
 		return
 	}
 	p.lives(now)
-	if next > p.w.top {
+	switch {
+	case next > p.w.top:
 		p.w.reach(now, next)
 		m.settle(p)
+	case next == p.w.top: // what is lost later was sent later
+		p.w.raised = now
 	}
 }
 

@@ -53,7 +53,7 @@ type window struct {
 	next    uint32              // the next number to be applied
 	top     uint32              // above all numbers known to exist
 	held    int                 // packets in slots from next on
-	raised  time.Time           // when top was last raised
+	raised  time.Time           // when top was last known to be the top: what is lost above it was sent later
 	arrived uint64              // packets that raised top
 	due     time.Time           // not after the first step of a gap
 	cut     bool                // something was given up, since
