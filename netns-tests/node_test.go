@@ -36,6 +36,12 @@ type status struct {
 		Group, Interface, Mode, State string
 		Sent, Received                struct{ Packets, Records, Beacons, Inquiries, Tells uint64 }
 		Dropped                       map[string]uint64
+		CatchUp                       struct {
+			Running bool
+			From    string
+			Peers   uint64
+			Failed  uint64
+		} `json:"catch_up"`
 	}
 	Pacing    pacing
 	Nodes     []otherNode
