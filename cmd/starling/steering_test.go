@@ -243,7 +243,7 @@ func TestMembersSayWhatTheyAre(t *testing.T) {
 }
 
 // await waits until holds does, or fails the test.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
