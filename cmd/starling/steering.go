@@ -178,17 +178,7 @@ func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
 		}
 	}
 	equalize(members)
-	before := s.uplink.Members()
-	for id, m := range members { // who comes counts before who goes is forgotten
-		if was, ok := before[id]; !ok || was != m {
-			s.uplink.Set(now, id, m)
-		}
-	}
-	for id := range before {
-		if _, ok := members[id]; !ok {
-			s.uplink.Remove(now, id)
-		}
-	}
+	s.uplink.SetMembers(now, members)
 	if err := s.applyLocked(now); err != nil {
 		s.log.Error().Err(err).Msg("the rate stays as it is")
 	}

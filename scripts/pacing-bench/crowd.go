@@ -91,7 +91,8 @@ func (c crowd) measure(w io.Writer, o *options) (bool, error) {
 	return c.print(w, slots, unanswered), nil
 }
 
-// print writes the slots after the arrival. The bound is what the calendar gives the obedient at most, all the others on top, and a tenth.
+// print writes the slots after the arrival. The fullest is the first in which clients come back: all the disobedient do, and the obedient
+// that were booked there before the calendar left room for the others, a place less in each slot for ten clients that had come.
 func (c crowd) print(w io.Writer, slots []int, unanswered int) bool {
 	capacity := c.rate * int(crowdSlot/time.Second)
 	above, worst := 0, 0
@@ -101,7 +102,9 @@ func (c crowd) print(w io.Writer, slots []int, unanswered int) bool {
 		}
 		worst = max(worst, n)
 	}
-	bound := 0.8 + float64(c.clients/disobedient)/float64(capacity) + 0.1 // the disobedient may all come in one slot
+	booked := 0.8 * float64(capacity) * disobedient / (disobedient + 1)
+	obedient := booked * (disobedient - 1) / disobedient
+	bound := (obedient+float64(c.clients/disobedient))/float64(capacity) + 0.05 // for clients at the border of a slot
 	full := float64(worst) / float64(capacity)
 	ok := full <= bound && unanswered == 0
 	mark := map[bool]string{true: "ok ", false: "BAD"}[ok]

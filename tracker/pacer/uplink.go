@@ -141,17 +141,15 @@ func NewUplink[K cmp.Ordered](self K, me Member, total int64, beacon time.Durati
 	return u
 }
 
-// Set says what a member is now: it came, or its role, capacity, health or
-// being enabled changed.
-func (u *Uplink[K]) Set(now time.Time, id K, m Member) {
-	u.members[id] = m
-	u.reckon(now)
-}
-
-// Remove says that a member is gone.
-func (u *Uplink[K]) Remove(now time.Time, id K) {
-	delete(u.members, id)
-	u.reckon(now)
+// SetMembers says who the members are now, this node among them: some came,
+// went, or have another role, capacity or health. What changed at once is one
+// change: a share that is reckoned between two halves of it would be right for
+// nobody, and hold.
+func (u *Uplink[K]) SetMembers(now time.Time, members map[K]Member) {
+	if !maps.Equal(u.members, members) {
+		u.members = maps.Clone(members)
+		u.reckon(now)
+	}
 }
 
 // SetTotal changes what the cluster may send. The shares of the hold-down

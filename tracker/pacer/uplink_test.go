@@ -1,6 +1,7 @@
 package pacer
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -78,6 +79,30 @@ func TestSharesByExample(t *testing.T) {
 	}
 }
 
+// set changes one member; nil: it goes.
+func set[K cmp.Ordered](u *Uplink[K], now time.Time, id K, m *Member) {
+	members := u.Members()
+	if delete(members, id); m != nil {
+		members[id] = *m
+	}
+	u.SetMembers(now, members)
+}
+
+// TestUplinkAtOnce: what changes at once is one change, whose halves are never a share.
+func TestUplinkAtOnce(t *testing.T) {
+	u := NewUplink(1, Member{}, 1000, time.Minute, epoch0)
+	u.SetMembers(epoch0, map[int]Member{1: {}, 2: {}})
+	now := epoch0.Add(time.Hour)
+	u.SetMembers(now, map[int]Member{1: {Capacity: 100}, 2: {Capacity: 300}}) // the second alone has 300 of 301
+	if got := u.Share(now); got != 250 {
+		t.Errorf("a share of %d, want 250", got)
+	}
+	u.SetMembers(now, map[int]Member{1: {Capacity: 300}, 3: {Capacity: 300}})
+	if got := u.Share(now.Add(3 * time.Minute)); got != 500 {
+		t.Errorf("a share of %d, want 500", got)
+	}
+}
+
 // TestUplinkAnyOrder: whatever the members did and in whatever order, once they
 // are still for the hold-down the share is the one that the final members give.
 func TestUplinkAnyOrder(t *testing.T) {
@@ -93,17 +118,17 @@ func TestUplinkAnyOrder(t *testing.T) {
 		for range r.IntN(30) { // what came before
 			now = now.Add(time.Duration(r.IntN(int(time.Minute))))
 			if id := r.IntN(12); id != 0 && r.IntN(2) == 0 {
-				u.Remove(now, id)
+				set(u, now, id, nil)
 			} else {
-				u.Set(now, id, randomMember(r))
+				set(u, now, id, new(randomMember(r)))
 			}
 		}
 		events := r.Perm(12)
 		for _, id := range events {
 			if m, ok := final[id]; ok {
-				u.Set(now, id, m)
+				set(u, now, id, &m)
 			} else {
-				u.Remove(now, id)
+				set(u, now, id, nil)
 			}
 		}
 		want := max(Shares(total, final)[0], 1)
@@ -130,9 +155,9 @@ func TestUplinkHoldsDown(t *testing.T) {
 			now = now.Add(time.Duration(r.ExpFloat64() * float64(40*time.Second)))
 			id := string(rune('a' + r.IntN(5)))
 			if r.IntN(3) == 0 {
-				u.Remove(now, id)
+				set(u, now, id, nil)
 			} else {
-				u.Set(now, id, Member{Capacity: 1 + r.Uint64N(20)})
+				set(u, now, id, &Member{Capacity: 1 + r.Uint64N(20)})
 			}
 			log = append(log, entry{now, Shares(total, u.Members())["me"]})
 			at := now.Add(time.Duration(r.Int64N(int64(5 * time.Minute))))
@@ -172,7 +197,7 @@ func TestUplinkStart(t *testing.T) {
 	if got := u.Share(now.Add(-time.Hour)); got != 400 {
 		t.Errorf("back in time: %d", got)
 	}
-	u.Set(now, 1, Member{Down: true})
+	set(u, now, 1, &Member{Down: true})
 	if got := u.Share(now); got != 1 {
 		t.Errorf("down itself: %d", got)
 	}
