@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -72,6 +73,26 @@ func TestReload(t *testing.T) {
 			}
 			return fmt.Sprint(rates, tree.Classes[2].Queue.Scheduler) == want
 		})
+	}
+}
+
+// TestReloadNeverEnds: a configuration that cannot be read to its end does not keep the program from ending.
+func TestReloadNeverEnds(t *testing.T) {
+	n := testNode(t, nil)
+	reading, end := make(chan struct{}), make(chan struct{})
+	defer close(end)
+	stop := n.reloadOnHangup(func() (*config, error) {
+		close(reading)
+		<-end
+		return nil, errors.New("never")
+	})
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	<-reading
+	began := time.Now()
+	if stop(); time.Since(began) > 10*reloadPatience {
+		t.Errorf("it took %v", time.Since(began))
 	}
 }
 
