@@ -21,7 +21,12 @@ func TestLatencyCountsFromWhenARequestWasDue(t *testing.T) {
 	}))
 	cfg := Config{Target: target, Duration: time.Second, Torrents: 3, Peers: 50, InFlight: 2, Rate: 500, Timeout: long}
 	r, err := Run(t.Context(), cfg)
-	if err != nil || r.Right < 100 || len(r.Wrong) != 0 || len(r.Errors) != 0 {
+	for err == nil && r.Right < 300 && cfg.Duration < time.Minute { // a busy machine
+		n.Store(0)
+		cfg.Duration *= 2
+		r, err = Run(t.Context(), cfg)
+	}
+	if err != nil || r.Right < 300 || len(r.Wrong) != 0 || len(r.Errors) != 0 {
 		t.Fatalf("%+v, %v", summary(r), err)
 	}
 	// 200 requests were due during the stall, a median one in the middle of it. Of two connections only two requests could have been slow.
@@ -35,7 +40,10 @@ func TestOpenLoopKeepsItsRate(t *testing.T) {
 	for _, cfg := range []Config{{Target: http}, {Target: udp}, {Target: http, Fresh: true, Sources: 3}, {Target: udp, Sources: 3}} {
 		cfg.Duration, cfg.Peers, cfg.Rate, cfg.Timeout = time.Second, 3000, 300, long
 		r, err := Run(t.Context(), cfg)
-		if err != nil || len(r.Wrong) != 0 || len(r.Errors) != 0 || r.Right > 302 || r.Right < 150 {
+		for tries := 0; err == nil && r.Right < 150 && tries < 10; tries++ { // a machine too busy for half of it
+			r, err = Run(t.Context(), cfg)
+		}
+		if err != nil || len(r.Wrong) != 0 || len(r.Errors) != 0 || float64(r.Right) > 300*r.Elapsed.Seconds()+2 || r.Right < 150 {
 			t.Errorf("%s: %+v, %v", cfg.Target, summary(r), err)
 		}
 	}
@@ -44,8 +52,11 @@ func TestOpenLoopKeepsItsRate(t *testing.T) {
 func TestFillingIn(t *testing.T) {
 	http, udp := serveTracker(t)
 	for _, cfg := range []Config{{Target: http}, {Target: udp, Sources: 8}, {Target: http, Fresh: true, Sources: 2, InFlight: 7}} {
-		cfg.Duration, cfg.Peers, cfg.Torrents, cfg.Fill, cfg.Timeout = 100*time.Millisecond, 2000, 40, true, long
-		r, err := Run(t.Context(), cfg)
+		cfg.Peers, cfg.Torrents, cfg.Fill, cfg.Timeout = 2000, 40, true, long
+		r, err := atLeast(1, func(length time.Duration) (*Report, error) {
+			cfg.Duration = length
+			return Run(t.Context(), cfg)
+		})
 		if err != nil || r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 || r.Filled == 0 {
 			t.Errorf("%s: %+v, %v", cfg.Target, summary(r), err)
 		}
@@ -61,8 +72,11 @@ func TestSeveralRunsOfOneWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, cfg := range []Config{{Target: udp, Fill: true}, {Target: http}, {Target: http, Fresh: true, InFlight: 5}, {Target: udp, Rate: 200}} {
-		cfg.Duration, cfg.Timeout = 100*time.Millisecond, long
-		r, err := world.Run(t.Context(), cfg)
+		cfg.Timeout = long
+		r, err := atLeast(1, func(length time.Duration) (*Report, error) {
+			cfg.Duration = length
+			return world.Run(t.Context(), cfg)
+		})
 		if err != nil || r.Right == 0 || len(r.Wrong) != 0 || len(r.Errors) != 0 {
 			t.Errorf("run %d: %+v, %v", i, summary(r), err)
 		}
