@@ -121,9 +121,12 @@ func TestSourcesConfigured(t *testing.T) {
 		b.Announce(time.Now(), HashOf(1), PeerOf(2), 0)
 		c.Announce(time.Now(), HashOf(1), PeerOf(3), 0)
 		a.Announce(time.Now(), HashOf(1), PeerOf(1), 0)
-		eventually(t, "node 3 is heard", func() bool { return a.Has(HashOf(1), PeerOf(3)) })
-		if st := a.Status(); a.Has(HashOf(1), PeerOf(2)) || st.Dropped.Source != 1 || st.Dropped.OwnID != 1 {
-			t.Errorf("dropped %+v", st.Dropped)
+		eventually(t, "all that was said has come", func() bool {
+			d := a.Status().Dropped
+			return a.Has(HashOf(1), PeerOf(3)) && d.Source == 1 && d.OwnID == 1
+		})
+		if a.Has(HashOf(1), PeerOf(2)) {
+			t.Error("node 2 is believed")
 		}
 	})
 }
