@@ -32,24 +32,23 @@ func (p *Pacing) booked(now time.Time, t *Tracker, from netip.Addr, a *Announce,
 	if p.requests == nil {
 		return
 	}
-	q, base, latest := p.requests, t.cfg.Interval, t.maxBooked()
+	q, base, latest, early := p.requests, t.cfg.Interval, t.maxBooked(), false
 	switch {
-	case ans.New:
-		if b.Interval == 0 {
-			return
-		}
+	case ans.New && b.Interval > 0:
 		q.calendar.New(now, base, latest, b, rand.Uint64())
 	case ans.Early > 0:
 		q.calendar.Return(now.Add(ans.Early), t.shards[0].seen.unit, rand.Uint64())
 		if kindOf(a.Event) != pacer.Regular {
-			return
+			break
 		}
-		if b.Interval > 0 {
+		if early = ans.Early > t.cfg.MinInterval; b.Interval > 0 {
 			q.calendar.Again(now, base, latest)
 		}
-		if ans.Early > t.cfg.MinInterval && watched(from) {
-			q.jail.Early(now, pacer.ClientOf(from))
-		}
+	}
+	switch {
+	case !watched(from):
+	case early:
+		q.jail.Early(now, pacer.ClientOf(from))
 	default:
 		q.jail.OnTime(now, pacer.ClientOf(from))
 	}

@@ -196,3 +196,20 @@ func TestLess(t *testing.T) {
 		t.Errorf("short at %v, want %v", p.Less(), now)
 	}
 }
+
+// TestManyBehindOneAddress: an address whose announces are mostly in order is not put into the jail for those that are not.
+func TestManyBehindOneAddress(t *testing.T) {
+	_, w, p := paced(t, PacingConfig{AnnounceRate: 1000})
+	now := testStart
+	for port := range uint16(40) {
+		for range 2 { // the second comes early
+			w.handle(now, clientAt(1), w.announceRequest(clientAt(1), wire.UDPAnnounce{InfoHash: hashOf(1), NumWant: -1, Port: 1 + port}), nil)
+		}
+		w.handle(now, clientAt(1), w.announceRequest(clientAt(1), wire.UDPAnnounce{InfoHash: hashOf(1), NumWant: -1, Port: 1000 + port}), nil)
+		now = now.Add(time.Second)
+		p.tick(now)
+	}
+	if jail := p.Stats(now).Jail; jail.Held["early"] != 0 {
+		t.Errorf("%+v", jail)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"starling/tracker/document"
 	"starling/wire"
 )
 
@@ -63,5 +64,48 @@ func TestStatusIsCharged(t *testing.T) {
 		if c.Spent != want {
 			t.Errorf("class %s spent %d bytes, want %d", c.Name, c.Spent, want)
 		}
+	}
+}
+
+// TestBandwidthBoundsDocuments: as many copies of the status may be on their way at once as the line was seen to carry, or as a hard
+// limit allows when that is less; who comes then is given the last good copy all the same.
+func TestBandwidthBoundsDocuments(t *testing.T) {
+	n := testNode(t, nil)
+	ask(n, "GET", statusPath, "localhost")
+	const many = 2000
+	live := func() (admitted int) {
+		var readers []*document.Reader
+		for range many {
+			r, err := n.statusPage.Get(time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			readers = append(readers, r)
+		}
+		admitted = n.documents.Live()
+		for _, r := range readers {
+			r.Close()
+		}
+		return admitted
+	}
+	if got := live(); got != many {
+		t.Errorf("nothing is known of the line, and %d are admitted", got)
+	}
+	size := ask(n, "GET", statusPath, "localhost").Body.Len()
+	r := n.steering.pacing.Recorder()
+	r.SetObservationPeriod(1)
+	r.RecordBytes(2_000_000)
+	r.Busy()
+	r.Roll(time.Now().Add(time.Second))
+	if got, want := live(), int(r.Bandwidth())/size; got > want*11/10 || got < want*9/10 || want > many*9/10 {
+		t.Errorf("%d are admitted at %d bytes a second, want %d", got, r.Bandwidth(), want)
+	}
+	change(n, "PUT", "/api/v1/limit?rate=100KB/s", "")
+	if got, want := live(), 100_000/size; got > want*11/10+1 || got < want*9/10 {
+		t.Errorf("%d are admitted with a hard limit, want %d", got, want)
+	}
+	change(n, "DELETE", "/api/v1/limit", "")
+	if got := live(); got < 1_000_000/size/2 {
+		t.Errorf("%d are admitted without it again", got)
 	}
 }
