@@ -14,6 +14,13 @@ import (
 // ttl keeps our packets on the segment.
 const ttl = 1
 
+// What waits in the system waits in one line, whatever lane it is of. So little may wait there: 16 packets, each of which the
+// system counts as unsentCost bytes. The rest waits in the lanes.
+const (
+	unsentMost = 16
+	unsentCost = 2304
+)
+
 // multicast is membership of the group with real sockets, two of them: one receives and is bound
 // to the group's address, so that the kernel lets nothing in that was sent elsewhere; the
 // other sends from the interface's address and a port of its own, by which we know our packets when they come back.
@@ -114,7 +121,8 @@ func sender(local netip.AddrPort, ifi *net.Interface) (*net.UDPConn, error) {
 		return nil, err
 	}
 	p := ipv4.NewPacketConn(c)
-	err = errors.Join(p.SetMulticastInterface(ifi), p.SetMulticastTTL(ttl), p.SetMulticastLoopback(true))
+	err = errors.Join(p.SetMulticastInterface(ifi), p.SetMulticastTTL(ttl), p.SetMulticastLoopback(true),
+		c.SetWriteBuffer(unsentMost*unsentCost/2)) // of which the system makes twice as much
 	if err != nil {
 		c.Close()
 		return nil, err
