@@ -137,9 +137,9 @@ func (n *Node) SetCatchUpPort(port uint16) {
 }
 
 // fellBehind is told that something that a node told at since or later did not arrive and will not be sent again. The caller holds n.mu.
-func (n *Node) fellBehind(id wire.NodeID, since time.Time) {
+func (n *Node) fellBehind(now time.Time, id wire.NodeID, since time.Time) {
 	if c := n.catch; c != nil && c.machine != nil {
-		c.machine.Lost(id, since)
+		c.machine.Lost(now, id, since)
 		c.poke()
 		n.poke()
 	}

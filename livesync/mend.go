@@ -84,7 +84,7 @@ func (n *Node) held(now time.Time) (*node, wire.Packet) {
 	m := n.keyed.mending
 	for id, since, lost := m.Lost(); lost; id, since, lost = m.Lost() {
 		if n.behind != nil {
-			n.behind(id, since.Add(-mendMargin-n.cfg.Flush))
+			n.behind(now, id, since.Add(-mendMargin-n.cfg.Flush))
 		}
 	}
 	b := m.Ready()

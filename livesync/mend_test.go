@@ -73,7 +73,7 @@ func (m *mesh) start(i int) {
 	NewModel().Join(&cfg)
 	cfg.Apply = func(now time.Time, rs []wire.Record) { m.applies(h, rs) }
 	h.Node = New(cfg)
-	h.Node.behind = func(_ wire.NodeID, since time.Time) { h.cuts = append(h.cuts, since) }
+	h.Node.behind = func(_ time.Time, _ wire.NodeID, since time.Time) { h.cuts = append(h.cuts, since) }
 	h.Start(m.now, h.link)
 }
 

@@ -53,9 +53,9 @@ type Node struct {
 	dropped   Dropped
 	discarded Discarded // of the lanes other than live
 	outbox    outbox
-	keyed     *keyed                                // nil: no key, which costs a comparison a packet
-	gap       func(since time.Time)                 // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
-	behind    func(id wire.NodeID, since time.Time) // told that something that a node told at since or later did not come and will not; may be nil
+	keyed     *keyed                                               // nil: no key, which costs a comparison a packet
+	gap       func(since time.Time)                                // told of each packet's worth of records, offered then or later, that nobody will be told of; may be nil
+	behind    func(now time.Time, id wire.NodeID, since time.Time) // told that something that a node told at since or later did not come and will not; may be nil
 }
 
 // New returns a node that does nothing yet.

@@ -202,15 +202,17 @@ func (r *Restorer) Leave(now time.Time, late time.Duration, leavers []wire.Leave
 	}
 }
 
-// seenBefore reports whether a peer is there and was seen in a tick that began longer ago than the time given.
+// seenBefore reports whether a peer is there and was seen in a tick that began longer ago than the time given. A peer of the tracker's
+// first tick was restored into it from before the start: it was seen longer ago than anything that a stream tells.
 func (s *shard) seenBefore(at time.Duration, tor *torrent, client *wire.Peer, ago time.Duration) bool {
 	p, family := peerOf(client), familyOf(client)
 	for _, table := range [2]int{family, family | roleBit} {
 		if low := s.swarms.find(tor.peers[table], width(table), &p); low != nil {
-			if s.seenAge(*low) < 0 { // booked: when it announced is told by when it was told
-				return s.toldSince(at, *low) > ago
+			since := s.seenSince(at, *low)
+			if since < 0 { // booked: when it announced is told by when it was told
+				since = s.toldSince(at, *low)
 			}
-			return s.seenSince(at, *low) > ago
+			return since > ago || since >= at
 		}
 	}
 	return false

@@ -211,6 +211,22 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// TestLeaveRestored: a peer from before the start is forgotten that stopped while this tracker was away, though the first tick began later.
+func TestLeaveRestored(t *testing.T) {
+	for _, booked := range []int32{0, -100 * 60_000} {
+		tr := newTracker(nil)
+		r := tr.Restorer(0)
+		r.Restore(epoch.Add(time.Second), 10*time.Second, one(hashOf(1), 0, wire.Member{Peer: peer4(1), Seen: 5000 + booked, Told: 5000}))
+		if leechers(tr, hashOf(1)) != 1 {
+			t.Fatal("not restored")
+		}
+		r.Leave(epoch.Add(2*time.Second), 0, []wire.Leaver{{InfoHash: hashOf(1), Peer: peer4(1), Age: 8000}})
+		if leechers(tr, hashOf(1)) != 0 {
+			t.Errorf("booked %v: stays", booked < 0)
+		}
+	}
+}
+
 // TestPrune forgets at the end of a stream who was seen here before the cut only and is not in it.
 func TestPrune(t *testing.T) {
 	for _, n := range []int{30, 3000} {

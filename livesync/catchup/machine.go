@@ -47,6 +47,7 @@ type lack struct {
 	since    time.Time   // zero: everything
 	all      bool        // see [Want]
 	prune    bool        // see [Want]
+	noted    time.Time   // when we learned of it
 	attempts int
 }
 
@@ -125,7 +126,7 @@ func (m *Machine) meet(now time.Time, o *Other) {
 	case since < lookAround && o.Uptime > since+margin:
 		m.add(lack{since: m.first})
 	default:
-		m.add(lack{from: o.ID, since: later(now.Add(-o.Uptime), m.first)})
+		m.add(lack{from: o.ID, since: later(now.Add(-o.Uptime), m.first), noted: now})
 	}
 }
 
@@ -133,18 +134,18 @@ func (m *Machine) meet(now time.Time, o *Other) {
 func (m *Machine) Gone(id wire.NodeID) { delete(m.others, id) }
 
 // Lost is told that what a node told since then did not come and will not.
-func (m *Machine) Lost(id wire.NodeID, since time.Time) {
-	m.add(lack{from: id, since: since, prune: true})
+func (m *Machine) Lost(now time.Time, id wire.NodeID, since time.Time) {
+	m.add(lack{from: id, since: since, prune: true, noted: now})
 }
 
 // add joins what is lacked with what is lacked already: of one node everything since the first time.
 func (m *Machine) add(l lack) {
 	for i := range m.lacks {
 		if was := &m.lacks[i]; was.from == l.from && !(m.going != nil && m.goes == i) {
-			if was.since.IsZero() || !l.since.Before(was.since) {
-				return
+			was.noted = l.noted
+			if !was.since.IsZero() && l.since.Before(was.since) {
+				was.since, was.prune, was.all = l.since, l.prune, l.all || was.all
 			}
-			was.since, was.prune, was.all = l.since, l.prune, l.all || was.all
 			return
 		}
 	}
@@ -247,7 +248,7 @@ func (m *Machine) choose(now time.Time, l *lack) *Other {
 	return nil
 }
 
-// forget drops nodes that fell silent; what only they knew is asked of anybody.
+// forget drops nodes that fell silent; what only they knew is asked of anybody, unless it was just they who told us of it.
 func (m *Machine) forget(now time.Time) {
 	for id, o := range m.others {
 		if now.Sub(o.heard) >= forgotten {
@@ -256,7 +257,10 @@ func (m *Machine) forget(now time.Time) {
 	}
 	for i := 0; i < len(m.lacks); i++ {
 		l := m.lacks[i]
-		if l.from == (wire.NodeID{}) || m.going != nil && m.goes == i || m.others[l.from] != nil && l.attempts < maxAttempts {
+		if l.from == (wire.NodeID{}) || m.going != nil && m.goes == i {
+			continue
+		}
+		if known := m.others[l.from] != nil; known && l.attempts < maxAttempts || !known && now.Sub(l.noted) < forgotten {
 			continue
 		}
 		l.from, l.attempts = wire.NodeID{}, 0
@@ -321,6 +325,11 @@ func (m *Machine) Due(now time.Time) time.Time {
 	var due time.Time
 	if until := m.listenUntil(now); now.Before(until) {
 		due = until
+	}
+	for i := range m.lacks {
+		if l := &m.lacks[i]; l.from != (wire.NodeID{}) && m.others[l.from] == nil {
+			due = earlier(due, l.noted.Add(forgotten))
+		}
 	}
 	if len(m.lacks) > 0 {
 		for _, o := range m.askable() {

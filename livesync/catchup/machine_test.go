@@ -80,7 +80,7 @@ func (d *dialogue) line(line string) {
 		d.m.Gone(wire.NodeID{3: id})
 	case "lost":
 		ago, _ := time.ParseDuration(f[2])
-		d.m.Lost(wire.NodeID{3: id}, d.now.Add(-ago))
+		d.m.Lost(d.now, wire.NodeID{3: id}, d.now.Add(-ago))
 	case "moved":
 		d.m.Moved(d.now)
 	case "ended":
@@ -184,7 +184,7 @@ func TestMachineProperties(t *testing.T) {
 				}
 				m.Heard(now, o)
 			case 4:
-				m.Lost(wire.NodeID{3: id}, now.Add(-time.Duration(rng.IntN(1000))*time.Second))
+				m.Lost(now, wire.NodeID{3: id}, now.Add(-time.Duration(rng.IntN(1000))*time.Second))
 			case 5:
 				m.Gone(wire.NodeID{3: id})
 			case 6:
