@@ -331,6 +331,30 @@ func TestKeyTakenAway(t *testing.T) {
 	}
 }
 
+// TestSequencesRunOut: a node whose sequences come to their end goes on in another epoch, and nothing it says is lost.
+func TestSequencesRunOut(t *testing.T) {
+	n, m := newKeyedListener(t)
+	id := wire.NodeID{9}
+	p := newPartner(t, n, epoch, id, 100)
+	p.Skip(wire.SpaceData, 1<<32-1-1<<20)
+	p.send(epoch, p.state(epoch))
+	now := epoch.Add(time.Second)
+	for i := range 3 {
+		r := wire.Record{InfoHash: HashOf(1), Peer: PeerOf(i)}
+		p.send(now, r.Append4(wire.AppendLive4(nil, id)))
+	}
+	p.Turn()
+	p.send(now, p.state(now)) // without an echo it would do, too
+	for i := range 3 {
+		r := wire.Record{InfoHash: HashOf(2), Peer: PeerOf(i)}
+		p.send(now, r.Append4(wire.AppendLive4(nil, id)))
+	}
+	st := n.status(now)
+	if p.Epoch() != 101 || st.Nodes[0].Epoch != 101 || !m.Has(HashOf(2), PeerOf(0)) || !m.Has(HashOf(2), PeerOf(2)) {
+		t.Errorf("epoch %d is taken for %d, held are %v", p.Epoch(), st.Nodes[0].Epoch, m.Roles())
+	}
+}
+
 // TestKeyedPacketsFit fills packets of every kind that a node with a key sends: none is fragmented, each is sealed, in the order of its space.
 func TestKeyedPacketsFit(t *testing.T) {
 	for _, dialect := range []Dialect{Seed, Modern, Both} {
