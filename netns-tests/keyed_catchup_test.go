@@ -53,18 +53,18 @@ func (c *cluster) join(name string, peers uint64, flags ...string) (n *node, too
 
 // TestFreshNode: a node without any state joins 200,000 torrents with 1,000,000 peers while clients keep coming.
 func TestFreshNode(t *testing.T) {
-	const torrents, peers, clients = 200_000, 1_000_000, 20_000
+	torrents, peers, clients := fewer(200_000), fewer(1_000_000), fewer(20_000)
 	c := filled(t, []string{"a", "b"}, []string{"c"}, torrents, peers)
-	flock := c.hosts["x"].flock(c.nodes[0], torrents*20, clients, 2000)
-	n, took := c.join("c", peers*999/1000)
+	flock := c.hosts["x"].flock(c.nodes[0], torrents*20, clients, fewer(2000))
+	n, took := c.join("c", uint64(peers)*999/1000)
 	t.Logf("99.9 %% of the peers after %s, start of the process included", took)
 	if took > 15*time.Second { // 3 s on a machine that does nothing else
 		t.Errorf("99.9 %% of the peers after %s", took)
 	}
 	flock.wait()
 	c.nodes = append(c.nodes, n)
-	c.allHold(peers+clients, patience)
-	if s := n.now(); s.Torrents != torrents+clients/20 {
+	c.allHold(uint64(peers+clients), patience)
+	if s := n.now(); s.Torrents != uint64(torrents+clients/20) {
 		t.Errorf("c has %d torrents", s.Torrents)
 	}
 	c.inSync()
@@ -72,23 +72,23 @@ func TestFreshNode(t *testing.T) {
 
 // TestTwoJoinAtOnce: two nodes without state join at the same moment.
 func TestTwoJoinAtOnce(t *testing.T) {
-	const torrents, peers, clients = 20_000, 200_000, 5000
+	torrents, peers, clients := fewer(20_000), fewer(200_000), fewer(5000)
 	c := filled(t, []string{"a"}, []string{"b", "c"}, torrents, peers)
-	flock := c.hosts["x"].flock(c.nodes[0], torrents*20, clients, 1000)
+	flock := c.hosts["x"].flock(c.nodes[0], torrents*20, clients, fewer(1000))
 	first := c.hosts["b"].launch("--cluster-key-file", c.key)
-	second, _ := c.join("c", peers)
+	second, _ := c.join("c", uint64(peers))
 	flock.wait()
 	c.nodes = append(c.nodes, first, second)
-	c.allHold(peers+clients, patience)
+	c.allHold(uint64(peers+clients), patience)
 }
 
 // TestTellerDies: the node that a fresh one catches up from is killed in the middle of it. The other has it all, too.
 func TestTellerDies(t *testing.T) {
-	const torrents, peers = 20_000, 300_000
+	torrents, peers := fewer(20_000), fewer(300_000)
 	require(t, "tc", "iproute2")
 	c := filled(t, []string{"a", "b"}, []string{"c"}, torrents, peers)
 	for _, n := range c.nodes {
-		n.narrow("20mbit")
+		n.narrow(fmt.Sprintf("%dkbit", fewer(20_000)))
 	}
 	begin := time.Now()
 	n := c.hosts["c"].launch("--cluster-key-file", c.key)
@@ -106,10 +106,10 @@ func TestTellerDies(t *testing.T) {
 			left = source
 		}
 	}
-	if s.Peers.IPv4 >= peers {
+	if s.Peers.IPv4 >= uint64(peers) {
 		t.Fatalf("it had all %d peers before anybody could die", peers)
 	}
-	n.holds(peers, 0)
+	n.holds(uint64(peers), 0)
 	s = n.until("ready", func(s status) error {
 		if !s.Ready {
 			return errors.New("not yet")
@@ -206,7 +206,8 @@ func TestKeyedLinkFlap(t *testing.T) {
 	c.allHold(1, patience)
 
 	b.link("down")
-	flock := c.hosts["x"].flock(a, 0, 9000, 1000)
+	clients := fewer(9000)
+	flock := c.hosts["x"].flock(a, 0, clients, fewer(1000))
 	own := peer{b.host, hash(900_001), 0}
 	for i := range 200 {
 		own.port = uint16(8000 + i)
@@ -216,7 +217,7 @@ func TestKeyedLinkFlap(t *testing.T) {
 	c.lasts(10 * time.Second)
 	b.link("up")
 	flock.wait()
-	took := c.allHold(9200, patience)
+	took := c.allHold(uint64(clients+200), patience)
 	t.Logf("all held by all nodes %s after the cable was back", took)
 	if complete, _, _, err := c.hosts["x"].scrape(b.ip4, leaver.hash); err != nil || complete != 0 {
 		t.Errorf("b still has the client that left meanwhile: %d, %v", complete, err)

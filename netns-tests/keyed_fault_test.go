@@ -16,19 +16,20 @@ func (n *network) lasts(d time.Duration) {
 func TestKeyedStop(t *testing.T) {
 	c := newCluster(t, []string{"a", "b", "c"})
 	b := c.nodes[1]
-	flock := c.hosts["x"].flock(c.nodes[0], 0, 18_000, 3000)
+	clients := fewer(18_000)
+	flock := c.hosts["x"].flock(c.nodes[0], 0, clients, fewer(3000))
 	b.cmd.Process.Signal(syscall.SIGSTOP)
 	c.lasts(5 * time.Second)
 	b.cmd.Process.Signal(syscall.SIGCONT)
 	flock.wait()
-	took := c.allHold(18_000, 10*time.Second)
+	took := c.allHold(uint64(clients), 10*time.Second)
 	t.Logf("all held by all nodes %s after the last announce", took)
 }
 
 // TestNarrowLink: a node tells 200,000 torrents over a link of 10 Mbit/s while clients come at it: what they say is not
 // kept up and not lost.
 func TestNarrowLink(t *testing.T) {
-	const torrents, clients = 200_000, 20_000
+	torrents, clients := fewer(200_000), fewer(20_000)
 	require(t, "tc", "iproute2")
 	n := newNetwork(t, "a", "b", "f", "x")
 	a := n.hosts["a"].serve(quick...)
@@ -43,11 +44,11 @@ func TestNarrowLink(t *testing.T) {
 	})
 	c := &cluster{network: n, nodes: []*node{a, b}}
 	begin := time.Now()
-	flock := n.hosts["x"].flock(a, torrents*20, clients, 1000)
+	flock := n.hosts["x"].flock(a, torrents*20, clients, fewer(1000))
 	times := c.probe(20)
 	flock.wait()
 	b.until("has all clients", func(s status) error {
-		if s.Peers.IPv4 != clients+20 {
+		if s.Peers.IPv4 != uint64(clients+20) {
 			return fmt.Errorf("%d of %d peers", s.Peers.IPv4, clients+20)
 		}
 		return nil

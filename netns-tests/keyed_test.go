@@ -138,7 +138,7 @@ func TestKeyedLoss(t *testing.T) {
 	for _, n := range c.nodes {
 		n.lose(5)
 	}
-	const each, perSecond = 7500, 1250
+	each, perSecond := fewer(7500), fewer(1250)
 	var flocks []*flock
 	for i, n := range c.nodes {
 		flocks = append(flocks, c.hosts["x"].flock(n, i*each, each, perSecond))
@@ -150,8 +150,8 @@ func TestKeyedLoss(t *testing.T) {
 	c.allHold(uint64(len(c.nodes)*each+30), 10*time.Second)
 	slices.Sort(times)
 	late := times[len(times)*99/100]
-	t.Logf("from sending to being seen: %s, 99 %% within %s", times[len(times)/2], late)
-	if late > time.Second { // 500 ms on a machine that does nothing else
+	t.Logf("from the announce to being seen elsewhere: %s, 99 %% within %s", times[len(times)/2], late)
+	if late > time.Second { // 500 ms from the sending on, on a machine that does nothing else
 		t.Errorf("99 %% of records were seen within %s", late)
 	}
 	var repaired, lost uint64
@@ -191,27 +191,27 @@ func (c *cluster) repairs() (live, again int) {
 	return live, again
 }
 
-// probe has one client after another announce at the first node, and returns how long after its record was on the segment each other
-// node counted it.
+// probe has one client after another announce at the first node, and returns how long after the answer each other node counted
+// it: the 50 ms included that a record waits for company.
 func (c *cluster) probe(rounds int) (times []time.Duration) {
 	c.t.Helper()
 	first := c.hosts["x"].dialUDP(c.nodes[0].ip4)
 	for round := range rounds {
 		name := hash(1_000_000 + round)
 		first.announce(name, 7000, 0, 2)
+		told := time.Now()
 		var all sync.WaitGroup
 		seen := make([]time.Time, len(c.nodes))
 		for i, n := range c.nodes[1:] {
 			all.Go(func() { seen[i+1] = c.hosts["x"].scrapeUntil(n, name) })
 		}
 		all.Wait()
-		sent := c.wire.first("the record", about(name)).at
 		for _, at := range seen[1:] {
 			if at.IsZero() {
 				c.t.Errorf("round %d: a node did not count the peer within %s", round, patience)
 				continue
 			}
-			times = append(times, at.Sub(sent))
+			times = append(times, at.Sub(told))
 		}
 	}
 	return times

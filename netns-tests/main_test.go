@@ -64,6 +64,14 @@ func raceDetected() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
+// fewer returns a number of clients or peers, a fifth of it where the race detector makes all programs several times slower.
+func fewer(n int) int {
+	if raceDetected() {
+		return n / 5
+	}
+	return n
+}
+
 // reexecute starts this test binary in namespaces and waits for it. When this
 // process dies the inner one does, too, and with it, being the first of its
 // process namespace, everything it started.
