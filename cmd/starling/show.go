@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -121,7 +122,7 @@ func (s *status) table() string {
 		{"   live sync", s.Livesync.line()},
 		{"   in sync", s.inSync()},
 	}
-	if c := s.Livesync.CatchUp; c != nil && (c.Running || !c.Complete) {
+	if c := s.Livesync.CatchUp; c != nil && (c.Running || !c.Ready) {
 		lines = append(lines, []string{"   catching up", c.line()})
 	}
 	writeTable(&b, nil, append(lines, []string{"   version", s.Version}))
@@ -145,6 +146,10 @@ func (l *livesyncStatus) line() string {
 	return fmt.Sprintf("%s, %s, group %s on %s", l.Mode, l.State, l.Group, l.Interface)
 }
 
+// usual is what is dropped for a reason where nothing is wrong: the group brings us our own packets and those that others had lost, and
+// nodes that have just met do not believe each other's first packets.
+var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "unproven": 20}
+
 // troubles returns what an operator should look into.
 func (s *status) troubles() []string {
 	var all []string
@@ -156,7 +161,7 @@ func (s *status) troubles() []string {
 	}
 	var dropped []string
 	for _, d := range l.Dropped.list() {
-		if d.count > 0 && d.reason != "own_id" && d.reason != "duplicate" { // the group brings us our own packets, and what others lost
+		if d.count > usual[d.reason] {
 			dropped = append(dropped, count(d.count)+" "+d.reason)
 		}
 	}

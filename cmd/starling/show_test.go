@@ -84,8 +84,7 @@ func TestCatchingUpLine(t *testing.T) {
 		"310,000 of 1,000,000 peers from 01020304": {Running: true, From: "01020304", Peers: 310000, Expected: 1000000},
 		"failed 2 times, tried again":              {Failed: 2},
 		"looking for a node to ask":                {},
-		"nobody who knows more can be asked":       {Ready: true},
-		"":                                         {Ready: true, Complete: true},
+		"":                                         {Ready: true},
 	} {
 		s := exampleStatus()
 		s.Livesync.CatchUp = c

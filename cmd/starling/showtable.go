@@ -118,8 +118,6 @@ func (c *catchUpStatus) line() string {
 		return fmt.Sprintf("%s of %s peers from %s", count(c.Peers), count(c.Expected), c.From)
 	case c.Failed > 0:
 		return fmt.Sprintf("failed %d times, tried again", c.Failed)
-	case c.Ready:
-		return "nobody who knows more can be asked"
 	}
 	return "looking for a node to ask"
 }
