@@ -108,16 +108,8 @@ func TestRedirects(t *testing.T) {
 		return append(append(siblingOf(n.hosts[other]), "--redirect"), more...)
 	}
 	a := n.hosts["a"].steer(flags("b", "--config", file)...)
-	b := n.hosts["b"].steer(flags("a", "--announce-rate", "100000/s")...)
+	b := n.hosts["b"].steer(flags("a", "--config", file)...)
 	x := n.hosts["x"]
-	sibling := func(up, room bool) func(status) error {
-		return func(s status) error {
-			if got := s.Pacing.Siblings[0]; got.Up != up || got.Room != room {
-				return fmt.Errorf("up %t, room %t, %s", got.Up, got.Room, got.Trouble)
-			}
-			return nil
-		}
-	}
 	sent := func(what string, want bool) (o outcome) {
 		t.Helper()
 		o = x.crowd(20, a.target())
@@ -126,52 +118,34 @@ func TestRedirects(t *testing.T) {
 		}
 		return o
 	}
+	sibling := func(at *node, what string, up, room bool) {
+		t.Helper()
+		at.until(what, func(s status) error {
+			if got := s.Pacing.Siblings[0]; got.Up != up || got.Room != room {
+				return fmt.Errorf("up %t, room %t, %s", got.Up, got.Room, got.Trouble)
+			}
+			return nil
+		})
+	}
 
-	a.until("b is up", sibling(true, true))
+	sibling(a, "b is up", true, true)
+	sibling(b, "a is up", true, true)
+	was := b.now().Peers.IPv4
 	for _, to := range sent("b has room", true).sentTo {
 		if !strings.HasPrefix(to, announceURL("http", b.ip4)+"?") || !strings.Contains(to, "info_hash=") {
 			t.Fatalf("sent to %s", to)
 		}
-		if resp, err := x.httpClient().Get(to); err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %v, %v", to, resp, err)
-		}
-	}
-	if s := b.now(); s.Peers.IPv4 == 0 {
-		t.Error("b knows none of the clients it was sent")
-	}
-
-	// From here on b has no tokens either.
-	b.stop()
-	a.until("b is down", func(s status) error {
-		if s.Pacing.Siblings[0].Up {
-			return fmt.Errorf("it is up")
-		}
-		return nil
-	})
-	sent("b is stopped", false)
-	b = b.steer(flags("a", "--config", file)...)
-	b.until("a is up", func(s status) error {
-		if !s.Pacing.Siblings[0].Up {
-			return fmt.Errorf("it is down")
-		}
-		return nil
-	})
-	a.until("b is up again", sibling(true, true))
-	for _, to := range sent("b is back", true).sentTo {
 		if o := x.crowd(3, portOf.ReplaceAllString(to, "")); len(o.sentTo) != 0 {
 			t.Fatalf("a client that was sent to b was sent on to %s", o.sentTo)
 		}
 	}
-	a.until("b says that it has no room", sibling(true, false))
+	if now := b.now().Peers.IPv4; now <= was {
+		t.Errorf("b knows %d clients, and %d before it was sent some", now, was)
+	}
+	sibling(a, "b says that it has no room", true, false) // by now it has no tokens either
 	sent("b has no room", false)
-
 	b.kill()
-	a.until("b is down", func(s status) error {
-		if s.Pacing.Siblings[0].Up {
-			return fmt.Errorf("it is up")
-		}
-		return nil
-	})
+	sibling(a, "b is down", false, false)
 	sent("b is dead", false)
 }
 
@@ -289,7 +263,7 @@ func TestSiblingHealth(t *testing.T) {
 	watchers := make(map[string]*node)
 	for mode, host := range hosts {
 		// It hears b several times in each of its intervals, and misses it after one or after three.
-		watchers[mode] = n.hosts[host].serve(append(beacons, "4s", "--sibling-health", mode,
+		watchers[mode] = n.hosts[host].serve(append(beacons, "3s", "--sibling-health", mode,
 			"--sibling", fmt.Sprintf("%s=http://%s/", announceURL("http", b.ip4), netip.AddrPortFrom(b.ip4, 6980)))...)
 	}
 	all := func(what string, up bool) {
@@ -342,10 +316,47 @@ func TestSiblingHealth(t *testing.T) {
 		}
 		return nil
 	})
-	if first["opportunistic"] < 2*time.Second || first["lazy"] < 10*time.Second || first["lazy"] <= first["opportunistic"] {
+	if first["opportunistic"] < time.Second || first["lazy"] < 7*time.Second || first["lazy"] <= first["opportunistic"] {
 		t.Errorf("probes began after %v", first)
 	}
 	all("b is silent and answers", true)
 	p.answer(http.StatusServiceUnavailable)
 	all("b fails", false)
+}
+
+// TestRoles: with a cluster key all know each other's roles: the active node has the uplink, the standby when no active one is there, the
+// backup when neither is, and the others a hundredth.
+func TestRoles(t *testing.T) {
+	const total = 90_000_000
+	n := newNetwork(t, "a", "s", "b")
+	key := n.keyFile("key", n.newKey())
+	roles := map[string]string{"a": "active", "s": "standby", "b": "backup"}
+	nodes := make(map[string]*node)
+	serve := func(name string) {
+		nodes[name] = n.hosts[name].serve("--first-beacon-delay", "500ms", "--beacon-interval", "500ms", "--uplink", "90MB/s", "--cluster-key-file", key, "--role", roles[name])
+	}
+	for name := range roles {
+		serve(name)
+	}
+	shares := func(what string, want map[string]int64) {
+		t.Helper()
+		eventually(t, what, func() error {
+			got := make(map[string]int64)
+			for name := range want {
+				got[name] = nodes[name].now().Pacing.Rate
+			}
+			if !maps.Equal(got, want) {
+				return fmt.Errorf("they have %v", got)
+			}
+			return nil
+		})
+	}
+	const idle = total / 100
+	shares("all are up", map[string]int64{"a": total - 2*idle, "s": idle, "b": idle})
+	nodes["a"].kill()
+	shares("the active one is dead", map[string]int64{"s": total - idle, "b": idle})
+	nodes["s"].stop() // and says so
+	shares("the standby has ended", map[string]int64{"b": total})
+	serve("a")
+	shares("the active one is back", map[string]int64{"a": total - idle, "b": idle})
 }
