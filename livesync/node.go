@@ -32,6 +32,7 @@ type Node struct {
 	started bool     // the timers run; with ending touched by Run's goroutines one after the other only
 	ending  bool     // only what was offered is still sent
 	pkts    [][]byte // the packets of a burst
+	unsent  [][]byte // of them, those that the membership ended before
 
 	// order is held by whoever applies records: the receiver, and with a key the sender as well, when it is over with waiting
 	// for what is missing. So the records of one node are applied in the order in which it sent them. It is taken before mu.

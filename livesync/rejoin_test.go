@@ -98,6 +98,27 @@ func TestInterfaceIsDownAtTheStart(t *testing.T) {
 	})
 }
 
+// TestLinkGoesDuringABurst takes the interface away and offers a burst before the node knows: nothing of it is lost.
+func TestLinkGoesDuringABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := livesynctest.NewSegment(1)
+		ha := host(s, 1)
+		a, b := start(t, onHost{ha}, 1, nil), start(t, onHost{host(s, 2)}, 2, nil)
+		a.Announce(time.Now(), HashOf(1), PeerOf(0), 0)
+		eventually(t, "the first peer is known", func() bool { return b.Has(HashOf(1), PeerOf(0)) })
+		ha.Down(errors.New("interface eth0 is down"))
+		for i := range 1000 {
+			a.Announce(time.Now(), HashOf(1), PeerOf(1+i), 0)
+		}
+		pass(5 * time.Second)
+		ha.Down(nil)
+		eventually(t, "all peers are known", func() bool { return len(b.Roles()) == 1001 })
+		if st := a.Status(); st.Dropped.Send != 0 || st.Dropped.Queue != 0 || st.Sent.Records != 1001 {
+			t.Errorf("sent %+v, dropped %+v", st.Sent, st.Dropped)
+		}
+	})
+}
+
 // TestOffMeansOff has no interface: everything is harmless and nothing is counted.
 func TestOffMeansOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package livesync
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"starling/wire"
@@ -32,6 +33,7 @@ func (n *Node) speak(ctx context.Context, conn batchConn, ended <-chan error) er
 	check := time.Now().Add(watchInterval)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	n.sendUnsent(conn)
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,8 +59,8 @@ func (n *Node) speak(ctx context.Context, conn batchConn, ended <-chan error) er
 	}
 }
 
-// sendSome sends what is full or due, in one burst. It returns the time when that was, whether there may be more, and whether a
-// packet could not be sent.
+// sendSome sends what is full or due, in one burst. It returns the time when that was over, whether there may be more, and
+// whether a packet could not be sent.
 func (n *Node) sendSome(conn batchConn) (now time.Time, more, failed bool) {
 	now = time.Now()
 	pkts := n.collect(now)
@@ -66,12 +68,13 @@ func (n *Node) sendSome(conn batchConn) (now time.Time, more, failed bool) {
 		return now, false, false
 	}
 	failed = !n.send(conn, pkts)
+	took := time.Since(now)
 	if !failed {
 		n.mu.Lock()
-		n.outbox.need.sent(now, len(pkts), time.Since(now))
+		n.outbox.need.sent(now, len(pkts), took)
 		n.mu.Unlock()
 	}
-	return now, len(pkts) == burst, failed
+	return now.Add(took), len(pkts) == burst, failed
 }
 
 // collect returns what is to be sent now, a burst at most. It is valid until the next call.
@@ -87,6 +90,13 @@ func (n *Node) collect(now time.Time) [][]byte {
 		pkts[i] = append(pkts[i][:0], pkt...)
 	}
 	return pkts
+}
+
+// sendUnsent sends the records that were under way when the last membership ended.
+func (n *Node) sendUnsent(conn batchConn) {
+	pkts := n.unsent
+	n.unsent = nil
+	n.send(conn, pkts)
 }
 
 // sendLast sends what is left to be said at the end, and stays until the farewell is over.
@@ -120,7 +130,8 @@ func (n *Node) nextLast(now time.Time) []byte {
 	return n.nextFarewell(now)
 }
 
-// send sends packets, and counts those that could not be sent. It reports whether all were.
+// send sends packets, and counts those that could not be sent, unless that is so because the membership is over: then what
+// has records is kept for the next one. It reports whether all were sent.
 func (n *Node) send(conn batchConn, pkts [][]byte) bool {
 	all := true
 	for len(pkts) > 0 {
@@ -130,6 +141,13 @@ func (n *Node) send(conn batchConn, pkts [][]byte) bool {
 			continue
 		}
 		all = false
+		if conn.Check() != nil {
+			n.unsent = slices.DeleteFunc(pkts, func(b []byte) bool {
+				p, err := wire.ParsePacket(b)
+				return err != nil || p.Kind != wire.KindLive4 && p.Kind != wire.KindLive6
+			})
+			break
+		}
 		n.mu.Lock()
 		n.dropped.Send++
 		n.mu.Unlock()
