@@ -88,6 +88,17 @@
 // Sequences are used up as packets leave their lane; records that are given up use some, too. So what is missing is known,
 // and package repair gets it back or says from when on it is lost. What leaves at the end is followed by a BYE.
 //
+// # Catching up
+//
+// What repair does not get back, and what a node missed before it was there, comes as a stream over TCP, from the one node that knows it or from the
+// one that knows most (package catchup). Until it has caught up since its start a node says so in its STATE and is not ready
+// for clients; its own clients it serves all the same. Records that come meanwhile are applied at once, and the stream overwrites none of them:
+//
+//	Receive -> noted -> Apply           the stream -> without what was noted -> Restore
+//	Offer   -> noted, queue                                                     again what was noted during it
+//
+// For those who ask us there is a journal of the stops of the last ten minutes: of all else the store has the present state.
+//
 // # Scrape sync
 //
 // A node that is new lacks the download counts of the others. Each node beacons how many
@@ -145,6 +156,6 @@
 //
 // The state machines (queue and batch, asking, telling, better, identity, nodes) are told the time
 // and return what to send. [Node] runs them with two goroutines: the sender, with one timer
-// set to the first of all deadlines, and the receiver. Tests drive them without either; the
+// set to the first of all deadlines, and the receiver; catching up has a third, and one for each node that asks. Tests drive them without either; the
 // conversations under testdata are the quickest way to see what they do.
 package livesync

@@ -3,7 +3,8 @@
 // The store is [Tracker]: clients announce to it, other nodes' records are applied to it, and what the
 // other nodes must learn of an announce leaves through [Config].OnChange, under the lock that stored it, so that
 // the records of a peer leave in the order in which they happened. [Tracker.Apply] and [Tracker.ApplyAll] never call OnChange: no record travels twice.
-// [Tracker.Resend] does, for peers that were told here to come back late.
+// [Tracker.Resend] does, for peers that were told here to come back late. [Tracker.Walk] goes over all there is in short pieces, for
+// snapshots and for nodes that catch up, and a [Restorer] takes in what another walk found.
 //
 // [HTTP] and [UDP] are the servers in front of it. With [Pacing] they ask what an answer may cost after its request was stored (see toll.go and
 // http_lane.go); without it they compare one pointer.
