@@ -29,6 +29,9 @@
 //	  v it comes again                                                                v lost: catch up from when the number
 //	duplicate                                                                       late    below it came; it comes after all
 //
+// A NACK that repeats another is sent twice, 10 ms apart, and what is asked for again is sent again twice: where one packet in twenty is
+// lost, one in some millions is given up, and would have to be fetched.
+//
 // Each wait after a NACK is up to 20 ms longer, at random, because nodes that were silenced by the same NACK would all
 // repeat it at once. A PROMISE heard puts the next step off by 50 ms, once, without counting as a miss. A NACK names all missing
 // numbers of its sender that would be asked for within 20 ms. So a number is waited for at most
@@ -62,6 +65,6 @@
 // # What an enemy can do
 //
 // Packets without a valid tag never come here. A repetition of an old one is a duplicate: it costs a comparison, is never held and never
-// answered. What leaves is bounded whoever asks, a node with the key that has gone mad included: packets by the rate, a missing number by three
+// answered. What leaves is bounded whoever asks, a node with the key that has gone mad included: packets by the rate, a missing number by five
 // NACKs, GONE by one in 20 ms, PROMISE by the room in the queue.
 package repair

@@ -16,6 +16,8 @@ const (
 	jitter = 20 * time.Millisecond
 	// patience is how long after a first NACK the packet is asked for again. It doubles each time.
 	patience = 50 * time.Millisecond
+	// echo is how long after a NACK that repeats another it is sent a second time: it or its answer was lost already.
+	echo = 10 * time.Millisecond
 	// maxAsks is after how many NACKs in vain a packet is given up.
 	maxAsks = 3
 )

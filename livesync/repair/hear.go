@@ -62,7 +62,9 @@ func (m *Machine) Bye(now time.Time, id wire.NodeID, epoch uint64, next uint32) 
 // Nack takes in what another node misses, of us or of a third one.
 func (m *Machine) Nack(now time.Time, n *wire.Nack) {
 	if n.Target == m.id {
-		m.ring.asked(now, n.Epoch, n.Ranges, func(seq uint32) bool { return m.queue.put(now, key{m.id, n.Epoch, seq}) })
+		m.ring.asked(now, n.Epoch, n.Ranges, func(seq uint32, copies int) bool {
+			return m.queue.put(now, key{m.id, n.Epoch, seq}, copies)
+		})
 		return
 	}
 	p := m.of(n.Target, n.Epoch)

@@ -28,6 +28,8 @@ type Machine struct {
 	pending []pending
 	ranges  []wire.Range // scratch
 	out     packet       // what was returned last to be sent again
+	echo    wire.Nack    // what was asked for more than once and is asked for once more
+	echoAt  time.Time    // when; zero: never
 	cuts    []cut        // nodes of which something was given up
 }
 
@@ -203,7 +205,7 @@ func (m *Machine) Control(now time.Time, b []byte) ([]byte, wire.Kind) {
 		if p.w.tail < p.w.next && now.Sub(p.heard) >= keepSilent && p.w.held == 0 {
 			p.w.release()
 		}
-		ranges, origin := p.w.poll(now, m.ranges[:0])
+		ranges, origin, repeats := p.w.poll(now, m.ranges[:0])
 		m.ranges = ranges
 		m.settle(p)
 		if len(ranges) == 0 {
@@ -211,7 +213,16 @@ func (m *Machine) Control(now time.Time, b []byte) ([]byte, wire.Kind) {
 		}
 		n := wire.Nack{Target: p.id, Epoch: p.epoch, Origin: origin && !p.silent(now), Ranges: ranges}
 		p.wasAsked(now)
+		if repeats {
+			again := append(m.echo.Ranges[:0], ranges...)
+			m.echo, m.echoAt = n, now.Add(echo)
+			m.echo.Ranges = again
+		}
 		return n.Append(b, m.id), wire.KindNack
+	}
+	if !m.echoAt.IsZero() && !now.Before(m.echoAt) {
+		m.echoAt = time.Time{}
+		return m.echo.Append(b, m.id), wire.KindNack
 	}
 	return b, wire.KindEmpty
 }
@@ -252,6 +263,7 @@ func (m *Machine) ControlDue() (due time.Time) {
 	if len(m.ring.gone.Ranges) > 0 {
 		due = m.ring.due
 	}
+	due = earlier(due, m.echoAt)
 	for i := range m.pending {
 		due = earlier(due, m.pending[i].at)
 	}

@@ -115,7 +115,7 @@ func (s *schedule) check() {
 	}
 }
 
-// bounded checks that repair kept to its rate in every second, and that no number was asked for more than three times.
+// bounded checks that repair kept to its rate in every second, and that no number was asked for more than five times.
 func (s *schedule) bounded(h *host) {
 	s.t.Helper()
 	for i, at := range h.resent {
@@ -135,7 +135,7 @@ func (s *schedule) bounded(h *host) {
 		c := h.m.Counts(o.id)
 		gaps += c.Lost + c.Repaired
 	}
-	if h.nacks > maxAsks*int(gaps) {
+	if h.nacks > (2*maxAsks-1)*int(gaps) {
 		s.t.Errorf("%s sent %d NACKs for %d packets", h.name, h.nacks, gaps)
 	}
 }
@@ -182,7 +182,7 @@ func TestModel(t *testing.T) {
 }
 
 // TestFivePercent: what the network loses at this rate is applied within half a second in 99 of 100 cases, and repair adds less
-// than a quarter to what is sent, whatever the rate. Three times in a row a NACK or its answer is lost about once in 20,000 packets.
+// than a quarter to what is sent, whatever the rate.
 func TestFivePercent(t *testing.T) {
 	for _, rate := range []int{4, 25, 100, 1500} {
 		rng := rand.New(rand.NewPCG(uint64(rate), 5))
@@ -204,7 +204,7 @@ func TestFivePercent(t *testing.T) {
 		p99, part := delays[len(delays)*99/100], float64(more)/float64(live)
 		t.Logf("%d packets a second: %d of %d applied, half of them within %v, 99 %% within %v, the last within %v; %d given up; repair and control add %.1f %%",
 			rate, len(delays), len(s.sent)*3, delays[len(delays)/2], p99, delays[len(delays)-1], given, part*100)
-		if p99 >= 500*time.Millisecond || part >= 0.25 || given > uint64(len(delays)/1000) {
+		if p99 >= 500*time.Millisecond || part >= 0.25 || given > 1 {
 			t.Error("that is too much")
 		}
 	}

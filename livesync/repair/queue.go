@@ -33,7 +33,8 @@ type key struct {
 // again is a packet to be sent again.
 type again struct {
 	key
-	asked time.Time // when it was last asked for
+	asked  time.Time // when it was last asked for
+	copies int       // how often it leaves: what was lost when it was sent again is sent twice
 }
 
 // queue is what is to be sent again, and how fast.
@@ -50,8 +51,8 @@ func (q *queue) has(k key) int {
 	return slices.IndexFunc(q.wait, func(a again) bool { return a.key == k })
 }
 
-// put appends a packet unless it waits already. It reports whether it waits now; the queue may be full.
-func (q *queue) put(now time.Time, k key) bool {
+// put appends a packet, to leave that often, unless it waits already. It reports whether it waits now; the queue may be full.
+func (q *queue) put(now time.Time, k key, copies int) bool {
 	if i := q.has(k); i >= 0 {
 		q.wait[i].asked = now
 		return true
@@ -60,7 +61,7 @@ func (q *queue) put(now time.Time, k key) bool {
 		q.dropped++
 		return false
 	}
-	q.wait = append(q.wait, again{k, now})
+	q.wait = append(q.wait, again{k, now, copies})
 	return true
 }
 
@@ -115,9 +116,12 @@ func (q *queue) take(now time.Time) (key, bool) {
 		return key{}, false
 	}
 	q.tokens--
-	k := q.wait[0].key
+	first := q.wait[0]
 	q.wait = slices.Delete(q.wait, 0, 1)
-	return k, true
+	if first.copies--; first.copies > 0 {
+		q.wait = append(q.wait, first)
+	}
+	return first.key, true
 }
 
 // due returns when the first packet may leave, or when to ask again for that, the zero time when none waits. A packet that is sent live

@@ -66,9 +66,17 @@ func (r *ring) find(epoch uint64, seq uint32) *sent {
 	return nil
 }
 
+// copies returns how often a packet is to be sent again.
+func (s *sent) copies() int {
+	if s.repeated.IsZero() {
+		return 1
+	}
+	return 2 // once more was not enough
+}
+
 // asked takes in what another node misses. It calls again for each packet that is to be sent again, until that returns
 // false because no more can be, and notes what has to be answered by a GONE.
-func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again func(seq uint32) bool) {
+func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again func(seq uint32, copies int) bool) {
 	visits := ringSize
 	for _, a := range ranges {
 		if epoch == r.epoch {
@@ -93,7 +101,7 @@ func (r *ring) asked(now time.Time, epoch uint64, ranges []wire.Range, again fun
 			case s.pkt == nil || now.Sub(s.at) > bound:
 				r.lack(now, epoch, wire.Range{First: seq, Last: seq}, s.at)
 			case !s.repeated.IsZero() && now.Sub(s.repeated) < justSent:
-			case !again(seq):
+			case !again(seq, s.copies()):
 				return
 			}
 		}

@@ -93,7 +93,7 @@ func (m *Machine) promise(now time.Time) (wire.Promise, bool) {
 		}
 		p = a.of
 		for seq := a.First; seq <= a.Last; seq++ {
-			if p.w.kept(now, seq) == nil || !m.queue.put(now, key{p.id, p.epoch, seq}) {
+			if p.w.kept(now, seq) == nil || !m.queue.put(now, key{p.id, p.epoch, seq}, 1) {
 				a.Last = seq - 1 // nothing is promised that will not be sent
 				break
 			}

@@ -178,7 +178,7 @@ func TestTooOld(t *testing.T) {
 	if got := b.m.Counts(a.id); got.Lost < 69 || got.Lost > 73 || got.Repaired != 100-got.Lost || len(b.applied) != 101-int(got.Lost) {
 		t.Errorf("%+v, %d applied", got, len(b.applied))
 	}
-	if len(b.cuts) != 1 || !b.cuts[0].Equal(begin) || b.nacks > maxAsks || len(c.resent) != 0 {
+	if len(b.cuts) != 1 || !b.cuts[0].Equal(begin) || b.nacks > 2*maxAsks-1 || len(c.resent) != 0 {
 		t.Errorf("cuts %v, %d NACKs, %d from another", b.cuts, b.nacks, len(c.resent))
 	}
 }

@@ -243,10 +243,11 @@ func (w *window) kept(now time.Time, seq uint32) []byte {
 }
 
 // poll takes the steps that are due, and appends to dst what is to be asked for now, bounded by what one NACK can name.
-// It reports whether it is to be asked of its origin only: somebody else's promise did not help.
-func (w *window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin bool) {
+// It reports whether it is to be asked of its origin only, because somebody else's promise did not help, and whether
+// some of it was asked for before.
+func (w *window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin, repeats bool) {
 	if w.due.IsZero() || now.Before(w.due) {
-		return dst, false
+		return dst, false, false
 	}
 	asking := false
 	w.gaps = slices.DeleteFunc(w.gaps, func(g gap) bool {
@@ -265,7 +266,7 @@ func (w *window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin
 		case due && !g.missing:
 			w.confirm(now, g)
 		case asking && g.missing && g.asks < maxAsks && g.at.Sub(now) <= jitter && len(dst) < wire.MaxRanges:
-			origin = origin || g.promised
+			origin, repeats = origin || g.promised, repeats || g.asks > 0
 			w.ask(now, g)
 			dst = append(dst, g.Range)
 		default:
@@ -273,7 +274,7 @@ func (w *window) poll(now time.Time, dst []wire.Range) (ask []wire.Range, origin
 		}
 	}
 	w.skip()
-	return dst, origin
+	return dst, origin, repeats
 }
 
 // asked is told that another node has asked for these: that is as good as our own NACK would be, if one was about to leave.
