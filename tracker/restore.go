@@ -14,6 +14,7 @@ const restoreMembers = 256
 // Everybody else may use the tracker meanwhile.
 //
 // What is fresher counts, peer by peer. A peer that is here and was seen in a later tick stays as it is; completion marks of both sides stay.
+// Where the ticks cannot tell, a seeder stays one and a leecher becomes one: that is what happens to peers, and all nodes come to the same.
 // Downloaded counts merge by the maximum, after the completions of peers were added whose mark was not known here: so neither side's are lost.
 type Restorer struct {
 	t     *Tracker
@@ -117,7 +118,8 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 	was := *old & metaMask
 	mark = marks&completed != 0 && was&completed == 0
 	mine := s.seenAge(was)
-	if mine < age { // fresher, and so is what it is
+	tied := moved && mine <= age+1 && age <= mine+1
+	if mine < age && !tied || tied && table&roleBit == 0 { // fresher, and so is what it is
 		*old |= marks & completed
 		return mark
 	}
@@ -187,7 +189,8 @@ func (s *shard) stamps(seen int64, told uint64) uint64 {
 	return (s.seen.tick-uint64(seen))&seenMask | (s.told.tick-told)&toldMask<<toldShift
 }
 
-// Leave forgets peers that stopped elsewhere, so long ago and late more, unless they were seen here in a tick that began later.
+// Leave forgets peers that stopped elsewhere, so long ago and late more, unless they were seen here in a tick later than that: what was
+// restored counts as seen up to a tick later than it was. Who came back within the tick is in the excerpts that follow.
 func (r *Restorer) Leave(now time.Time, late time.Duration, leavers []wire.Leaver) {
 	at := now.Sub(r.t.start)
 	for i := range leavers {
@@ -202,7 +205,7 @@ func (r *Restorer) Leave(now time.Time, late time.Duration, leavers []wire.Leave
 	}
 }
 
-// seenBefore reports whether a peer is there and was seen in a tick that began longer ago than the time given. A peer of the tracker's
+// seenBefore reports whether a peer is there and was seen, or was perhaps, longer ago than the time given. A peer of the tracker's
 // first tick was restored into it from before the start: it was seen longer ago than anything that a stream tells.
 func (s *shard) seenBefore(at time.Duration, tor *torrent, client *wire.Peer, ago time.Duration) bool {
 	p, family := peerOf(client), familyOf(client)
@@ -212,7 +215,7 @@ func (s *shard) seenBefore(at time.Duration, tor *torrent, client *wire.Peer, ag
 			if since < 0 { // booked: when it announced is told by when it was told
 				since = s.toldSince(at, *low)
 			}
-			return since > ago || since >= at
+			return since+s.seen.unit > ago || since >= at
 		}
 	}
 	return false

@@ -11,6 +11,9 @@ import (
 // maxMeanwhile bounds how many peers a learner hears of while it learns.
 const maxMeanwhile = 1_000_000
 
+// stopError is how much later a stop may be in one journal than in another: journals have the time when it was heard.
+const stopError = 4 * time.Second
+
 // ErrMeanwhile says that so much happened while a stream came that it cannot be told from what the stream says. Ask again.
 var ErrMeanwhile = errors.New("too many records came meanwhile")
 
@@ -163,7 +166,11 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 		k := peerKey{v.InfoHash, v.Peer}
 		at := now.Add(-late - time.Duration(v.Age)*time.Millisecond)
 		_, noted := l.noted[k]
-		if own, ok := l.stopped[k]; noted || ok && own.Add(time.Second).After(at) {
+		own, ok := l.stopped[k]
+		if ok && own.Sub(at) < stopError {
+			delete(l.stopped, k) // the teller knows of it: what it says of the peer came afterwards
+		}
+		if noted || ok && own.Add(time.Second).After(at) {
 			continue
 		}
 		kept = append(kept, v)

@@ -24,6 +24,8 @@ const (
 	lastRest  = time.Minute
 	// forgotten is when a node that says nothing is not asked any more.
 	forgotten = 5 * time.Second
+	// remembered is for how long it is known again when it is heard again.
+	remembered = time.Hour
 	// maxAttempts is how often one node is asked for what only it may know.
 	maxAttempts = 3
 )
@@ -39,6 +41,7 @@ type Other struct {
 	failed  int
 	rest    time.Time // it is left alone until then
 	refused bool      // it failed at least once since the start
+	silent  bool      // it is not asked: it was not heard lately, or has ended
 }
 
 // lack is something to be caught up with.
@@ -71,6 +74,10 @@ type lack struct {
 //	lost       repair gave up, or the sender has it no more      as repair says          the sender, or anybody
 //	met        a node is heard in an epoch we did not know, and  that epoch's start, or  the node, or anybody while
 //	           what it told before has passed us by              our first fetch's       we have just started
+//	again      a node is heard in another epoch than before      when it was heard last  the node
+//
+// A node that falls silent and is heard again in the same epoch lacks us nothing: repair finds what was told meanwhile. One that was
+// started anew may have told, before, what nobody heard, and have saved it.
 //
 // Ready stays: a node that serves is not taken out of service because it lacks something. Of nodes the healthy come before those that catch up
 // themselves, then the one with the most peers counts.
@@ -103,7 +110,7 @@ func NewMachine(now, since time.Time, all bool, timeout time.Duration) *Machine 
 func (m *Machine) Heard(now time.Time, o Other) {
 	was := m.others[o.ID]
 	if was == nil || was.Epoch != o.Epoch {
-		m.meet(now, &o)
+		m.meet(now, &o, was)
 		was = new(Other)
 	}
 	if m.doubt != nil && was.Health == wire.CatchingUp && o.Health == wire.Healthy {
@@ -114,24 +121,30 @@ func (m *Machine) Heard(now time.Time, o Other) {
 	m.others[o.ID] = &o
 }
 
-// meet is told of a node that we have not heard in this epoch: until now what it told was not believed.
-func (m *Machine) meet(now time.Time, o *Other) {
+// meet is told of a node that we have not heard in this epoch: until now what it told was not believed. Was is what we knew of it in
+// an earlier one, if anything.
+func (m *Machine) meet(now time.Time, o, was *Other) {
 	m.met = now
-	if o.New {
-		return
-	}
 	switch since := now.Sub(m.first); {
 	case m.first.IsZero():
 		return // it is asked, or somebody who hears it, for all
+	case was != nil:
+		m.add(lack{from: o.ID, since: was.heard.Add(-margin), noted: now})
+	case o.New:
+		return
 	case since < lookAround && o.Uptime > since+margin:
 		m.add(lack{since: m.first})
 	default:
-		m.add(lack{from: o.ID, since: later(now.Add(-o.Uptime), m.first), noted: now})
+		m.add(lack{from: o.ID, since: now.Add(-o.Uptime), noted: now})
 	}
 }
 
 // Gone is told that a node has ended.
-func (m *Machine) Gone(id wire.NodeID) { delete(m.others, id) }
+func (m *Machine) Gone(id wire.NodeID) {
+	if o := m.others[id]; o != nil {
+		o.silent = true
+	}
+}
 
 // Lost is told that what a node told since then did not come and will not.
 func (m *Machine) Lost(now time.Time, id wire.NodeID, since time.Time) {
@@ -220,7 +233,7 @@ func (m *Machine) settle() {
 // askable returns the nodes that can be caught up from.
 func (m *Machine) askable() (all []*Other) {
 	for _, o := range m.others {
-		if o.Addr.Port() != 0 && o.Health != wire.Draining {
+		if !o.silent && o.Addr.Port() != 0 && o.Health != wire.Draining {
 			all = append(all, o)
 		}
 	}
@@ -248,10 +261,11 @@ func (m *Machine) choose(now time.Time, l *lack) *Other {
 	return nil
 }
 
-// forget drops nodes that fell silent; what only they knew is asked of anybody, unless it was just they who told us of it.
+// forget leaves out nodes that fell silent; what only they knew is asked of anybody, unless it was just they who told us of it.
 func (m *Machine) forget(now time.Time) {
 	for id, o := range m.others {
-		if now.Sub(o.heard) >= forgotten {
+		o.silent = o.silent || now.Sub(o.heard) >= forgotten
+		if now.Sub(o.heard) >= remembered {
 			delete(m.others, id)
 		}
 	}
@@ -260,7 +274,7 @@ func (m *Machine) forget(now time.Time) {
 		if l.from == (wire.NodeID{}) || m.going != nil && m.goes == i {
 			continue
 		}
-		if known := m.others[l.from] != nil; known && l.attempts < maxAttempts || !known && now.Sub(l.noted) < forgotten {
+		if known := m.there(l.from); known && l.attempts < maxAttempts || !known && now.Sub(l.noted) < forgotten {
 			continue
 		}
 		l.from, l.attempts = wire.NodeID{}, 0
@@ -268,6 +282,12 @@ func (m *Machine) forget(now time.Time) {
 		i--
 		m.add(l)
 	}
+}
+
+// there reports whether a node was heard lately.
+func (m *Machine) there(id wire.NodeID) bool {
+	o := m.others[id]
+	return o != nil && !o.silent
 }
 
 // remove takes a lack out of the list.
@@ -358,13 +378,6 @@ func (m *Machine) Lacks() int { return len(m.lacks) }
 // earlier returns the earlier of two times, of which zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
 		return b
 	}
 	return a

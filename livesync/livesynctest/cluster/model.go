@@ -330,8 +330,8 @@ func (m *model) allowed(f *fate) state {
 		if anchor != nil && anchor.at-t.at >= m.window() {
 			break
 		}
-		if heard>>t.node&1 == 0 {
-			s |= stateOf(t.flags)
+		if says := stateOf(t.flags); heard>>t.node&1 == 0 || says == seeder {
+			s |= says // who was a seeder shortly before may count as one: ages are no finer than ticks
 		}
 		if !t.fragile {
 			heard |= 1 << t.node
