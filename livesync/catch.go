@@ -67,6 +67,10 @@ func (c *catching) start(now time.Time) {
 	c.machine = catchup.NewMachine(now, c.Since, c.Part, c.Timeout)
 }
 
+// blur is how much longer ago than it says a peer of an excerpt may have been told or seen, with room: stores count in ticks. Stops
+// that long before the cut matter to it, too.
+func (c *catching) blur() time.Duration { return c.Timeout / 15 }
+
 // poke wakes whoever asks.
 func (c *catching) poke() {
 	select {
@@ -179,11 +183,11 @@ func (n *Node) Fetch(now time.Time) (want *catchup.Want, request []byte) {
 	}
 	var own []wire.Leaver
 	if !want.Since.IsZero() {
-		own = c.journal.Since(now, want.Since)
+		own = c.journal.Since(now, want.Since.Add(-c.blur()))
 	}
 	c.status.Running, c.status.From, c.status.Torrents, c.status.Peers, c.status.Expected, c.status.Took = true, want.ID, 0, 0, 0, 0
 	c.learner.Store(catchup.NewLearner(now, c.Store, *want, own))
-	r := want.Request(now, n.ident.id, n.keyed.sealer.Epoch())
+	r := want.Request(want.After, n.ident.id, n.keyed.sealer.Epoch())
 	n.log.Debug().Stringer("node", want.ID).Stringer("address", want.Addr).Dur("within_ms", r.Within).Msg("catching up: asks a node")
 	return want, r.Append(nil)
 }
@@ -269,7 +273,7 @@ func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error)
 	h := catchup.Header{ID: r.Target, Epoch: r.TargetEpoch, Within: r.Within, Complete: c.machine.Complete(now)}
 	var leavers []wire.Leaver
 	if r.Within != 0 {
-		leavers = c.journal.Since(now, now.Add(-r.Within))
+		leavers = c.journal.Since(now, now.Add(-r.Within-c.blur()))
 		if r.All || r.Within > c.journal.Reach(now) {
 			h.Within = 0 // of all stops before that, what is there now tells
 		}

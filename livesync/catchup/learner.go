@@ -43,7 +43,7 @@ type peerKey struct {
 	peer wire.Peer
 }
 
-// Learner takes in one stream while the cluster goes on. What a record says that came since the stream was asked for wins over what the
+// Learner takes in one stream while the cluster goes on. What a record says that came since the learner was made wins over what the
 // stream says of that peer, whichever is taken in first:
 //
 //	asked              block made                block taken in
@@ -75,10 +75,14 @@ type Learner struct {
 	full      bool
 }
 
-// NewLearner returns a learner of a stream that is asked for now. Own are the stops in our journal since the cut.
+// NewLearner returns a learner of a stream that is asked for soon. Own are the stops in our journal since before the cut.
 func NewLearner(now time.Time, store Store, want Want, own []wire.Leaver) *Learner {
+	asked := now
+	if want.After.After(now) {
+		asked = want.After
+	}
 	l := &Learner{
-		store: store, asked: now, want: want, dec: NewDecoder(),
+		store: store, asked: asked, want: want, dec: NewDecoder(),
 		noted: make(map[peerKey]bool), completed: make(map[wire.InfoHash][]peerKey), stopped: make(map[peerKey]time.Time, len(own)),
 	}
 	for i := range own {
@@ -158,7 +162,7 @@ func (l *Learner) prunes() bool {
 	return l.want.Prune && !l.want.Since.IsZero() && l.header.Complete && l.header.Within == 0
 }
 
-// leave forgets who stopped elsewhere, but for stops that we know of and peers that came back since.
+// leave forgets who stopped elsewhere, but for stops that we know of, those before the cut, and peers that came back since.
 func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver) {
 	l.mu.Lock()
 	kept := leavers[:0]
@@ -170,7 +174,7 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 		if ok && own.Sub(at) < stopError {
 			delete(l.stopped, k) // the teller knows of it: what it says of the peer came afterwards
 		}
-		if noted || ok && own.Add(time.Second).After(at) {
+		if noted || ok && own.Add(time.Second).After(at) || at.Before(l.want.Since.Add(-2*margin)) {
 			continue
 		}
 		kept = append(kept, v)

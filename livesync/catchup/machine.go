@@ -22,6 +22,9 @@ const (
 	// firstRest and lastRest bound how long a node is left alone that could not be caught up from.
 	firstRest = 2 * time.Second
 	lastRest  = time.Minute
+	// hearsay is how long a node that serves already notes what comes before it asks: by then the other node has heard, or had
+	// repaired, what this one knew before. What is older in the stream must not undo it.
+	hearsay = 2 * time.Second
 	// forgotten is when a node that says nothing is not asked any more.
 	forgotten = 5 * time.Second
 	// remembered is for how long it is known again when it is heard again.
@@ -72,8 +75,8 @@ type lack struct {
 //	doubt      it was caught up with from one that was catching  as at the start         anybody
 //	           up itself, and somebody is healthy now
 //	lost       repair gave up, or the sender has it no more      as repair says          the sender, or anybody
-//	met        a node is heard in an epoch we did not know, and  that epoch's start, or  the node, or anybody while
-//	           what it told before has passed us by              our first fetch's       we have just started
+//	met        a node is heard in an epoch we did not know, and  that epoch's start      the node
+//	           what it told before has passed us by
 //	again      a node is heard in another epoch than before      when it was heard last  the node
 //
 // A node that falls silent and is heard again in the same epoch lacks us nothing: repair finds what was told meanwhile. One that was
@@ -125,15 +128,13 @@ func (m *Machine) Heard(now time.Time, o Other) {
 // an earlier one, if anything.
 func (m *Machine) meet(now time.Time, o, was *Other) {
 	m.met = now
-	switch since := now.Sub(m.first); {
+	switch {
 	case m.first.IsZero():
 		return // it is asked, or somebody who hears it, for all
 	case was != nil:
 		m.add(lack{from: o.ID, since: was.heard.Add(-margin), noted: now})
 	case o.New:
 		return
-	case since < lookAround && o.Uptime > since+margin:
-		m.add(lack{since: m.first})
 	default:
 		m.add(lack{from: o.ID, since: now.Add(-o.Uptime), noted: now})
 	}
@@ -189,8 +190,11 @@ func (m *Machine) Next(now time.Time) *Want {
 			continue
 		}
 		w := o.Want
-		w.Since, w.All, w.Prune = l.since, l.all, l.prune
-		m.going, m.goes, m.begun, m.moved = &w, i, now, now
+		w.Since, w.All, w.Prune, w.After = l.since, l.all, l.prune, now
+		if m.ready {
+			w.After = now.Add(hearsay)
+		}
+		m.going, m.goes, m.begun, m.moved = &w, i, now, w.After
 		if m.first.IsZero() {
 			m.first = now
 		}

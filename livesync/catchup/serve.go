@@ -147,6 +147,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // Fetch asks for a stream and hands over its bytes, in pieces of as many as size says, until that says 0.
 func Fetch(ctx context.Context, cfg *tls.Config, w *Want, request []byte, size func() int, take func(now time.Time, b []byte) error) error {
+	if !sleep(ctx, time.Until(w.After)) {
+		return ctx.Err()
+	}
 	dialer := net.Dialer{Timeout: handshakeTime}
 	dialer.SetMultipathTCP(false)
 	raw, err := dialer.DialContext(ctx, "tcp", w.Addr.String())

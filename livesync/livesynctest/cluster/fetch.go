@@ -79,7 +79,7 @@ func (m *member) fetch() {
 	}
 	m.fetching = f
 	m.log("asks %s for what happened since %s", want.ID, want.Since.Sub(epoch))
-	f.later(roundTrip, func() { f.ask(request, m.now) })
+	f.later(max(want.After.Sub(m.time()), 0)+roundTrip, func() { f.ask(request, m.now) })
 }
 
 // later goes on with the stream after a time, unless it is over by then.

@@ -21,6 +21,7 @@ type member struct {
 	*cluster
 	number int
 	lives  int           // how often a node was started here
+	began  time.Duration // when it was started last
 	clock  time.Duration // how much the machine's clock is fast
 	port   uint16        // the one sent from last
 
@@ -68,6 +69,7 @@ func (m *member) seed(what uint64) *[32]byte {
 // start runs a node on the machine.
 func (m *member) start() {
 	m.lives++
+	m.began = m.now
 	m.up, m.plugged = true, true
 	m.model.started(m)
 	rng := rand.New(rand.NewChaCha8(*m.seed(1)))

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type model struct {
 type fate struct {
 	Client
 	announced time.Duration // last
+	seeded    time.Duration // last as a seeder
 	tales     []tale
 	heard     [8]state // what each node told or applied last; 0: not known
 }
@@ -89,6 +91,9 @@ func (m *model) fate(c Client) *fate {
 func (m *model) announced(by *member, c Client, e *Event) {
 	f := m.fate(c)
 	f.announced = by.now
+	if e.state() == seeder {
+		f.seeded = by.now
+	}
 	if len(f.tales) == 0 {
 		if !e.Stopped {
 			by.fault("does not tell of %s, who is new", c.Peer)
@@ -208,10 +213,10 @@ func (m *model) sent(by *member, pkt []byte) {
 // lost is told that a node is about to be no more. What only it knew, and did not save, may be lost: of the records that it told what
 // not every other node has a little later, of other nodes' what no other node has by now.
 func (m *model) lost(by *member, e *Event) {
-	views := make([]map[Client]state, m.s.Nodes)
-	for i, o := range by.members {
+	others := make([]view, 0, m.s.Nodes)
+	for _, o := range by.members {
 		if o.up && o != by {
-			views[i] = o.holds()
+			others = append(others, view{o, o.holds()})
 		}
 	}
 	for _, f := range m.order {
@@ -223,13 +228,39 @@ func (m *model) lost(by *member, e *Event) {
 			if e.State && t.at < by.saved && t.applied>>by.number&1 != 0 {
 				break
 			}
-			if own := t.node == by.number && t.life == by.lives; own && !f.everywhere(t, views) || f.nowhere(t, views) {
+			own := t.node == by.number && t.life == by.lives
+			had := func(v view) bool { return v.has(f, t) }
+			if own && !every(others, had) || !slices.ContainsFunc(others, had) || e.State && t.forgotten(others) {
 				m.perhaps(by, f, i)
 				continue
 			}
 			break
 		}
 	}
+}
+
+// view is what a node holds at a moment.
+type view struct {
+	*member
+	held map[Client]state
+}
+
+// has reports whether the node has applied a tale in this life, or holds what it says.
+func (v view) has(f *fate, t *tale) bool {
+	held := v.held[f.Client]
+	if held == 0 {
+		held = absent
+	}
+	return v.began <= t.at && (t.node == v.number || t.applied>>v.number&1 != 0) || held == stateOf(t.flags)
+}
+
+// forgotten reports whether a tale is a stop that no other node has in its journal: a snapshot that is older brings the client back.
+func (t *tale) forgotten(others []view) bool {
+	return t.flags == wire.Stopped && every(others, func(v view) bool { return v.began > t.at })
+}
+
+func every(others []view, is func(view) bool) bool {
+	return !slices.ContainsFunc(others, func(v view) bool { return !is(v) })
 }
 
 // perhaps marks a tale as one that may be lost unless, as soon as what is under way has arrived, all have it.
@@ -241,29 +272,12 @@ func (m *model) perhaps(by *member, f *fate, i int) {
 		}
 	}
 	f.tales[i].fragile = true
+	if f.tales[i].flags == wire.Stopped {
+		return
+	}
 	by.at(by.now+2*slack, func() {
 		f.tales[i].fragile = up == 0 || f.tales[i].applied&up != up
 	})
-}
-
-// everywhere reports whether all nodes that are up have applied a tale, or hold what it says.
-func (f *fate) everywhere(t *tale, views []map[Client]state) bool {
-	for i, held := range views {
-		if held != nil && t.applied>>i&1 == 0 && held[f.Client] != stateOf(t.flags) {
-			return false
-		}
-	}
-	return true
-}
-
-// nowhere reports whether none has.
-func (f *fate) nowhere(t *tale, views []map[Client]state) bool {
-	for i, held := range views {
-		if held != nil && (i == t.node || t.applied>>i&1 != 0 || held[f.Client] == stateOf(t.flags)) {
-			return false
-		}
-	}
-	return true
 }
 
 // outcome returns of a record's flags what the others see.
@@ -330,8 +344,8 @@ func (m *model) allowed(f *fate) state {
 		if anchor != nil && anchor.at-t.at >= m.window() {
 			break
 		}
-		if says := stateOf(t.flags); heard>>t.node&1 == 0 || says == seeder {
-			s |= says // who was a seeder shortly before may count as one: ages are no finer than ticks
+		if heard>>t.node&1 == 0 {
+			s |= stateOf(t.flags)
 		}
 		if !t.fragile {
 			heard |= 1 << t.node
@@ -342,6 +356,9 @@ func (m *model) allowed(f *fate) state {
 	}
 	if anchor == nil {
 		s |= absent
+	}
+	if s&leecher != 0 && f.seeded > 0 && anchor != nil && anchor.at-f.seeded < m.window() {
+		s |= seeder // which it was shortly before: ages are no finer than ticks
 	}
 	return s | m.aged(f, s)
 }
