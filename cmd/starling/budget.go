@@ -37,7 +37,7 @@ func newLaneBudget(cfg *config, now time.Time) (*laneBudget, error) {
 func (b *laneBudget) ask(now time.Time, lane livesync.Lane, bytes int) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, wait := b.tree.Take(now, slices.Index(b.classes, lane.String()), int64(bytes))
+	wait := b.tree.Await(now, slices.Index(b.classes, lane.String()), int64(bytes))
 	return min(wait, lanePause)
 }
 

@@ -106,10 +106,10 @@ func TestLivesyncRate(t *testing.T) {
 			}
 			rate := float64(bytes) / last.Sub(first).Seconds()
 			t.Logf("%.0f bytes a second for %s, of %d up to %d; %d records discarded", rate, last.Sub(first), live.Rate, live.Ceil, st.Livesync.Dropped.Queue)
-			// A busy machine may be slow to send; what a rate must not do is let more through, or next to nothing.
-			least := 0.5 * float64(live.Ceil)
+			// What comes while a busy machine does not look is not lost: see pacer.Tree.Await.
+			least := 0.85 * float64(live.Ceil)
 			if name == "one root" {
-				least = 0.5 * float64(live.Rate)
+				least = 0.85 * float64(live.Rate)
 			}
 			if rate > 1.1*float64(live.Ceil) || rate < least {
 				t.Error("that is out of bounds")

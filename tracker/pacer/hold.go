@@ -43,13 +43,17 @@ func (h *hold) most(b *Bucket) int64 {
 }
 
 // settle is called with a bucket that is filled up to the present, after it was
-// drained; wanted says that somebody still waits for it.
-func (h *hold) settle(b *Bucket, now time.Time, wanted bool) {
+// drained. Those who still wait could have so many of its tokens a second; short
+// says that it has none for them.
+func (h *hold) settle(b *Bucket, now time.Time, wanted int64, short bool) {
 	left := h.until.Sub(now)
 	switch {
-	case wanted:
+	case short:
 		h.until = now.Add(Lateness)
 		b.Hold(h.most(b))
+	case wanted > 0:
+		b.Hold(0)
+		b.Hold(mulDiv(h.most(b), min(wanted, b.rate), max(b.rate, 1)))
 	case left > 0 && left <= Lateness:
 		b.Keep()
 	default:
@@ -81,27 +85,53 @@ func (t *Tree) missed(now time.Time, d time.Duration) {
 	}
 }
 
-// hold settles what the buckets of a tree may gather until the next drain. Those
-// wanted are, of a class with a request that waits, its own, and on the way up
-// each one that has nothing to lend. The claims of idle classes, which may be
-// all of the root's burst, so leave room for what the others borrow.
+// hold settles what the buckets of a tree may gather until the next drain, when
+// those who wait are late: of a class that waits its own, as much as it may be
+// filled with, and on the way up what the ceilings let through. The claims of
+// idle classes, which may be all of the root's burst, so leave room for what the
+// others borrow.
 func (t *Tree) hold(now time.Time, waiting func(class int) bool) {
 	for _, n := range t.nodes {
-		n.ownWanted, n.ceilWanted = false, false
+		n.wanted = 0
 	}
 	for class, leaf := range t.leaves {
-		if !waiting(class) {
-			continue
-		}
-		leaf.ownWanted = true
-		for _, a := range leaf.path {
-			claims := a.claims()
-			a.ownWanted = a.ownWanted || a.own.level <= claims
-			a.ceilWanted = a.ceilWanted || a.ceil.level <= claims
+		if waiting(class) {
+			for _, a := range leaf.path {
+				a.wanted += leaf.shape.ceil
+			}
 		}
 	}
 	for _, n := range t.nodes {
-		n.ownHold.settle(&n.own, now, n.ownWanted)
-		n.ceilHold.settle(&n.ceil, now, n.ceilWanted)
+		claims := n.claims()
+		n.ownHold.settle(&n.own, now, n.wanted, n.wanted > 0 && (n.own.level <= claims || len(n.children) == 0))
+		n.ceilHold.settle(&n.ceil, now, n.wanted, n.wanted > 0 && n.ceil.level <= claims)
 	}
+}
+
+// Await is Take for those who ask again when they were refused: each class's
+// next request, one after the other. Until then all that comes is theirs,
+// however late they are.
+func (t *Tree) Await(now time.Time, class int, n int64) (wait time.Duration) {
+	if t.asking == nil {
+		t.asking = make([]bool, len(t.leaves))
+	}
+	asking := func(class int) bool { return t.asking[class] }
+	if since := now.Sub(t.asked); since > Lateness || since < 0 { // they cease to ask
+		clear(t.asking)
+		t.hold(now, asking)
+		t.asked = now
+	}
+	_, wait = t.Take(now, class, n)
+	switch {
+	case wait > 0:
+		t.asking[class], t.asked = true, now
+		t.hold(now, asking)
+	case t.asking[class]: // it may go on with what there is
+		t.asking[class], t.asked = false, now
+		for _, a := range t.leaves[class].path {
+			a.ownHold.until, a.ceilHold.until = now.Add(Lateness), now.Add(Lateness)
+		}
+		t.hold(now, asking)
+	}
+	return wait
 }

@@ -171,3 +171,32 @@ func TestWritesLate(t *testing.T) {
 		}
 	}
 }
+
+// TestAwaitLosesNothing: a sender with more to send than it may, that wakes up
+// late, sends what it may nevertheless; and no more than that, a burst, one
+// packet and what came while it was late.
+func TestAwaitLosesNothing(t *testing.T) {
+	r := seeded(t)
+	for range 20 {
+		rate, packet := 20_000+r.Int64N(1e6), 100+r.Int64N(1300)
+		tree := mustTree(t, rate, LanClasses())
+		const live = 1
+		ceil := tree.leaves[live].shape.ceil
+		now := epoch0
+		var log []spent
+		var sum int64
+		for now.Sub(epoch0) < 20*time.Second {
+			wait := tree.Await(now, live, packet)
+			if wait == 0 {
+				log = append(log, spent{now.Sub(epoch0), packet})
+				sum += packet
+				continue
+			}
+			now = now.Add(min(wait, Epoch/5) + lateness(r) - Epoch)
+		}
+		if part := float64(sum) / (float64(ceil) * now.Sub(epoch0).Seconds()); part < 0.99 {
+			t.Errorf("%.3f of the ceiling", part)
+		}
+		checkWindows(t, "live", log, ceil, tree.leaves[live].ceilBurst()+packet+ceil*int64(210*time.Millisecond)/int64(time.Second))
+	}
+}

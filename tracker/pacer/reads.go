@@ -59,7 +59,11 @@ func (r *Reads) Wait(now time.Time) time.Duration {
 // machine they look again later than they were told.
 func (r *Reads) waitLocked(now time.Time) time.Duration {
 	wait := r.bucket.Wait(now)
-	r.hold.settle(&r.bucket, now, wait > 0)
+	wanted := int64(0)
+	if wait > 0 {
+		wanted = r.bucket.rate
+	}
+	r.hold.settle(&r.bucket, now, wanted, wait > 0)
 	return wait
 }
 

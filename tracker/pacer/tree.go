@@ -30,6 +30,8 @@ type Tree struct {
 	nodes  []*node // the root first, parents before children
 	leaves []*node
 	now    time.Time // up to when all buckets are filled
+	asking []bool    // by the number of a class: it was refused by Await, and is to ask again
+	asked  time.Time // when that changed
 }
 
 // node is a class at work.
@@ -39,8 +41,8 @@ type node struct {
 	children  []*node
 	own, ceil Bucket
 
-	ownHold, ceilHold     hold
-	ownWanted, ceilWanted bool // by requests that wait, as of the last drain
+	ownHold, ceilHold hold
+	wanted            int64 // a second at most by requests that wait, as of the last drain
 
 	actual                Rates
 	spent, borrowed, lent int64 // since the start

@@ -261,7 +261,11 @@ func (w *Writes) divideLocked(now time.Time) {
 // holdLocked lets the bucket, filled up to the present, gather what comes in an
 // epoch whose end is late, if anybody waits.
 func (w *Writes) holdLocked(now time.Time) {
-	w.hold.settle(&w.bucket, now, w.coming || w.share.Flows() > 0)
+	wanted := int64(0)
+	if w.coming || w.share.Flows() > 0 {
+		wanted = w.rate
+	}
+	w.hold.settle(&w.bucket, now, wanted, wanted > 0)
 }
 
 // Present returns how the connections share the rate now, and how many of them
