@@ -41,11 +41,12 @@ func steered(t *testing.T, now time.Time, settings map[string]string) *steering 
 func TestUplinkOfACluster(t *testing.T) {
 	const total, beacon, most = 90_000_000, 10 * time.Second, 6
 	settings := map[string]string{"uplink": "90MB/s", "beacon-interval": beacon.String()}
-	for seed := range uint64(30) {
+	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		now := time.Unix(1_800_000_000, 0)
 		var nodes [most]*steering // nil: not there
 		var heard [most]time.Time
+		var rates [most]int64
 		changed := now
 		for range 2000 {
 			now = now.Add(steerInterval)
@@ -79,8 +80,11 @@ func TestUplinkOfACluster(t *testing.T) {
 				}
 				n.look(now, list)
 				rate := n.state(now).rate
-				if bytes := n.pacing.Stats(now).Rate; bytes != rate {
-					t.Fatalf("seed %d: the rate is %d, paced are %d", seed, rate, bytes)
+				if rate != rates[i] { // Stats is most of the time that the test takes
+					rates[i] = rate
+					if bytes := n.pacing.Stats(now).Rate; bytes != rate {
+						t.Fatalf("seed %d: the rate is %d, paced are %d", seed, rate, bytes)
+					}
 				}
 				if sum += rate; now.Sub(changed) > 7*beacon && rate != total/there {
 					t.Fatalf("seed %d: one of %d nodes has %d of %d", seed, there, rate, total)
