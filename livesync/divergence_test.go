@@ -159,3 +159,69 @@ func TestLags(t *testing.T) {
 		t.Error("one sample below zero made the median so")
 	}
 }
+
+// answer returns what a node says of its cluster.
+func answer(n *Node, now time.Time) Sync {
+	s := n.status(now)
+	return s.Sync(now)
+}
+
+// TestStatesCompare: a node's STATEs, one sixteenth of its sums in each, show what it holds differently and how long its packets take; a
+// packet that comes again after it was lost counts from the STATE that named it.
+func TestStatesCompare(t *testing.T) {
+	n, _ := newKeyedListener(t)
+	var ours sums
+	n.cfg.Sketch = func(group int) [wire.SketchGroup]int32 { return ours[group] }
+	now := epoch
+	p := newPartner(t, n, now, wire.NodeID{9}, 5)
+	theirs := ours.different(200)
+	state := func(group int, next uint32) {
+		now = now.Add(time.Second)
+		st := wire.State{Sent: now.Add(-3 * time.Millisecond).UnixNano(), Group: uint8(group), Sums: theirs[group], Peers: 1000}
+		st.Next[wire.SpaceData] = next
+		p.send(now, st.Append(nil, p.ID()))
+	}
+	other := func() NodeStatus {
+		s := n.status(now)
+		if len(s.Nodes) != 1 {
+			t.Fatalf("nodes %+v", s.Nodes)
+		}
+		return s.Nodes[0]
+	}
+	for group := range wire.SketchGroups {
+		if other().Divergence.Known {
+			t.Fatalf("known after %d groups", group)
+		}
+		state(group, 0)
+	}
+	if d := other().Divergence; d != (Divergence{Known: true, Peers: 200, Share: 0.2, Bound: 69, More: 1000}) {
+		t.Errorf("divergence %+v", d)
+	}
+	if got := answer(n, now); !got.Known || got.Yes {
+		t.Errorf("200 peers differ: %+v", got)
+	}
+	if o := other(); o.Lag != 3*time.Millisecond {
+		t.Errorf("lag %s", o.Lag)
+	}
+	theirs = ours
+	for group := range wire.SketchGroups {
+		state(group, 0)
+	}
+	if got := answer(n, now); !got.Yes {
+		t.Errorf("nothing differs: %+v", got)
+	}
+
+	r := wire.Record{InfoHash: HashOf(1), Peer: PeerOf(1)}
+	lost := p.Seal(r.Append4(wire.AppendLive4(nil, p.ID())))
+	state(0, 1)
+	now = now.Add(40 * time.Millisecond)
+	n.receive(now, p.from, wire.Group.Addr(), lost)
+	if o := other(); o.LagMax != 43*time.Millisecond {
+		t.Errorf("the longest lag is %s", o.LagMax)
+	}
+	n.cfg.Sketch = nil
+	state(1, 1)
+	if other().Divergence.Known {
+		t.Error("known without sums of ours")
+	}
+}

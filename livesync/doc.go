@@ -99,6 +99,13 @@
 //
 // For those who ask us there is a journal of the stops of the last ten minutes: of all else the store has the present state.
 //
+// # In sync
+//
+// A STATE carries a sixteenth of the sums by which two stores are compared without showing each other a peer, and when it was sent. Ours of the
+// moment in which it comes are held against them; a round of sixteen gives the number of peers that differ (see divergence), and the
+// smallest of three rounds is shown, since what is on its way differs all the time. How long a STATE and all records
+// before it took to be applied is its sender's lag. [Status.Sync] puts all of it into one answer.
+//
 // # Scrape sync
 //
 // A node that is new lacks the download counts of the others. Each node beacons how many
