@@ -111,7 +111,8 @@
 // A node that is new lacks the download counts of the others. Each node beacons how many
 // torrents it serves; one that serves far fewer than another asks it, and is told all; everybody else
 // listens, learns, and corrects what it knows better. Three machines run side by side, all
-// timers counted in beacon intervals (I); jitter (j) is up to a tenth of one.
+// timers counted in beacon intervals (I); jitter (j) is up to a tenth of one. A tell comes as fast as its sender sends, so the
+// asker pays for the whole of it when it asks, by the torrents of the beacon, and asks again when that is paid off (Config.Owe).
 //
 //	asking     event                           does                           then
 //	idle       beacon, threshold exceeded,     remember its sender            collect, for 2 I + j

@@ -274,7 +274,7 @@ func (n *node) run(ctx context.Context) error {
 	}
 	servers.start("pacing", n.steering.runPacing) // it ends with the servers: what waits in its queues is answered then
 	rest.start("steering", func(ctx context.Context) error {
-		return n.steering.run(ctx, func() []livesync.NodeStatus { return n.livesync.Status().Nodes })
+		return n.steering.run(ctx, n.livesync.Status)
 	})
 	rest.start("siblings", n.steering.siblings.Run)
 	rest.start("expiry", n.tracker.Run)

@@ -146,8 +146,8 @@ func (s *steering) nodeAppeared() {
 	}
 }
 
-// run looks at the cluster until ctx ends. nodes returns the nodes that livesync hears.
-func (s *steering) run(ctx context.Context, nodes func() []livesync.NodeStatus) error {
+// run looks at the cluster until ctx ends, by what livesync says of itself and the nodes that it hears.
+func (s *steering) run(ctx context.Context, status func() livesync.Status) error {
 	ticker := time.NewTicker(steerInterval)
 	defer ticker.Stop()
 	for {
@@ -157,12 +157,14 @@ func (s *steering) run(ctx context.Context, nodes func() []livesync.NodeStatus) 
 		case <-ticker.C:
 		case <-s.appeared:
 		}
-		s.look(time.Now(), nodes())
+		st := status()
+		s.look(time.Now(), st.Nodes, st.Trouble == "")
 	}
 }
 
-// look takes in which nodes are heard, and makes this node's share of the uplink anew.
-func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
+// look takes in which nodes are heard, and makes this node's share of the uplink anew. One that is cut off from the group hears
+// nobody and knows nothing: the members stay those there were.
+func (s *steering) look(now time.Time, nodes []livesync.NodeStatus, joined bool) {
 	for _, o := range nodes {
 		s.siblings.Heard(o.LastHeard, o.Address.Addr())
 	}
@@ -178,7 +180,9 @@ func (s *steering) look(now time.Time, nodes []livesync.NodeStatus) {
 		}
 	}
 	equalize(members)
-	s.uplink.SetMembers(now, members)
+	if joined {
+		s.uplink.SetMembers(now, members)
+	}
 	if err := s.applyLocked(now); err != nil {
 		s.log.Error().Err(err).Msg("the rate stays as it is")
 	}

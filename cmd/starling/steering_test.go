@@ -78,7 +78,7 @@ func TestUplinkOfACluster(t *testing.T) {
 						list = append(list, livesync.NodeStatus{ID: wire.NodeID{byte(j)}, LastHeard: at})
 					}
 				}
-				n.look(now, list)
+				n.look(now, list, true)
 				rate := n.state(now).rate
 				if rate != rates[i] { // Stats is most of the time that the test takes
 					rates[i] = rate
@@ -121,7 +121,7 @@ func TestSiblingsOfTheUplink(t *testing.T) {
 		t.Helper()
 		node.LastHeard = time.Now().Add(-heard)
 		for range 10 { // longer than the hold-down
-			s.look(now, []livesync.NodeStatus{node})
+			s.look(now, []livesync.NodeStatus{node}, true)
 			now = now.Add(time.Second)
 			node.LastHeard = node.LastHeard.Add(time.Second)
 		}
@@ -197,6 +197,30 @@ func TestRoomInHealth(t *testing.T) {
 	await(t, "it has no room", func() bool { return room() == sibling.NoRoom })
 }
 
+// TestCutOff: a node whose interface is away keeps its share: it hears nobody, and the others may be there.
+func TestCutOff(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	s := steered(t, now, map[string]string{"uplink": "8MB/s", "beacon-interval": "1s"})
+	var heard []livesync.NodeStatus
+	for i := range 60 {
+		now = now.Add(time.Second)
+		if i < 20 {
+			heard = []livesync.NodeStatus{{ID: wire.NodeID{1}, LastHeard: now}}
+		}
+		s.look(now, heard, i < 20)
+	}
+	if st := s.state(now); st.share != 4_000_000 {
+		t.Errorf("its share is %d, want what it was", st.share)
+	}
+	for range 10 {
+		now = now.Add(time.Second)
+		s.look(now, heard, true)
+	}
+	if st := s.state(now); st.share != 8_000_000 {
+		t.Errorf("the interface is back and the other is gone, and its share is %d", st.share)
+	}
+}
+
 // TestRoles: the role is shown, and a node that is on standby leaves the uplink to the others.
 func TestRoles(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
@@ -205,7 +229,7 @@ func TestRoles(t *testing.T) {
 		later := now
 		for range 10 {
 			later = later.Add(time.Second)
-			s.look(later, []livesync.NodeStatus{{ID: wire.NodeID{1}, LastHeard: later}})
+			s.look(later, []livesync.NodeStatus{{ID: wire.NodeID{1}, LastHeard: later}}, true)
 		}
 		if got := s.state(later).share; got != want {
 			t.Errorf("%s: the share is %d, want %d", role, got, want)
@@ -238,7 +262,7 @@ func TestMembersSayWhatTheyAre(t *testing.T) {
 		for range 10 {
 			later = later.Add(time.Second)
 			tt.other.ID, tt.other.LastHeard = wire.NodeID{1}, later
-			s.look(later, []livesync.NodeStatus{tt.other})
+			s.look(later, []livesync.NodeStatus{tt.other}, true)
 		}
 		if got := s.state(later).share; got != tt.want {
 			t.Errorf("%s: the share is %d, want %d", name, got, tt.want)

@@ -155,7 +155,7 @@ func TestCrowdInSmall(t *testing.T) {
 	}
 	// The same with a tenth that obeys nobody: in the first wave of
 	// their returns nobody knows them yet.
-	small = crowd{peers: 100_000, capacity: 30, hours: 6, disobey: 0.1}
+	small = crowd{peers: 20_000, capacity: 6, hours: 6, disobey: 0.1}
 	if got := small.calendar(); got.above > 0.03 || got.worst > 1.32 {
 		t.Errorf("calendar with the disobedient: %+v", got)
 	}

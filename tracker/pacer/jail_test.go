@@ -146,13 +146,13 @@ func TestJailCellsAreShared(t *testing.T) {
 	r := seeded(t)
 	j := NewJail(epoch0)
 	now := epoch0
-	for i := range 500_000 {
+	for i := range 250_000 {
 		j.Crowded(now)
 		j.Request(now, clientAt(1000+r.IntN(100_000)), 1, 50_000)
-		if i%50 == 0 {
-			j.Request(now, clientAt(1), 10, 50_000)
+		if i%25 == 0 {
+			j.Request(now, clientAt(1), 20, 50_000)
 		}
-		now = now.Add(9 * time.Second / 500_000)
+		now = now.Add(9 * time.Second / 250_000)
 	}
 	if s := j.Stats(now); !j.Holds(now, clientAt(1)) || len(s.Some) != 1 {
 		t.Errorf("%+v", s)
