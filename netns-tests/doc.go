@@ -27,7 +27,14 @@
 // of every test has to pass it. Captures and logs of a failed test are kept.
 //
 // No test sleeps: each waits for what must become true, up to a deadline, by
-// asking the status address or by reading on in the capture.
+// asking the status address or by reading on in the capture. Only how long a
+// cable is out or a process stands still is part of what is tested.
+//
+// The tests of a cluster with a key (keyed_*_test.go) have thousands of clients
+// come at a rate, a flock, and a million peers by packets of a host that has
+// no key and is believed, a filler; they assert what was lost, how late, how
+// much was sent again, and that the nodes themselves say that they are in sync.
+// Their bounds leave a busy machine room; what was measured is logged (-v).
 //
 // What a test needs and does not find here (ip, nft, a client) it
 // names when it is skipped; STARLING_REQUIRE=all turns that into a failure.

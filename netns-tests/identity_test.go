@@ -110,7 +110,12 @@ func TestKilledAndRestarted(t *testing.T) {
 	a := n.hosts["a"].serve(append(quick, "--state-dir", state)...)
 	b := n.hosts["b"].serve(quick...)
 	b.finish(n.hosts["x"], 2)
-	a.holds(2, 0)
+	a.until("knows that both are finished", func(s status) error {
+		if s.Seeders != 2 {
+			return fmt.Errorf("it has %d seeders", s.Seeders)
+		}
+		return nil
+	})
 	a.kill()
 	again := a.serve(append(quick, "--state-dir", state)...)
 	if again.id != a.id {
