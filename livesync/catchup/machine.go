@@ -343,8 +343,12 @@ func (m *Machine) Ended(now time.Time, h *Header, err error) {
 
 // Due returns when Next has to be called again, the zero time for not before something is heard.
 func (m *Machine) Due(now time.Time) time.Time {
+	m.forget(now)
 	if m.going != nil {
-		return m.moved.Add(stall)
+		if at := m.moved.Add(stall); at.After(now) {
+			return at
+		}
+		return time.Time{} // it is stalled, and up to whoever carries it
 	}
 	var due time.Time
 	if until := m.listenUntil(now); now.Before(until) {
