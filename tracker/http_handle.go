@@ -62,7 +62,7 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 		x.body = append(x.body, "there is /announce and /scrape\n"...)
 	}
 	if x.pacing != nil {
-		x.waited = x.paceRequest(now, &r, &h)
+		x.waited = x.paceRequest(now, from, &r, &h)
 	}
 	dst = h.append(dst, len(x.body))
 	if string(r.Method) != "HEAD" {

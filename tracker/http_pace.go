@@ -21,16 +21,11 @@ func (x *exchange) announcePaced(now time.Time, store *Tracker, client netip.Add
 }
 
 // paceRequest waits until the answer in x.body may leave, or makes it one that may leave at once. It returns how long
-// it waited. A request that was refused for what is in it never waits, but is paid for.
-func (x *exchange) paceRequest(now time.Time, r *wire.Request, h *responseHead) (waited time.Duration) {
+// it waited.
+func (x *exchange) paceRequest(now time.Time, from netip.Addr, r *wire.Request, h *responseHead) (waited time.Duration) {
 	p, t := x.pacing, &x.toll
 	if t.requests == 0 {
-		t.request = pacer.Request{Kind: pacer.Bulk}
-		p.enter(t)
-		if t.side != nil {
-			t.side.gate.Charge(t.shard, t.class, x.answerSize(r, h))
-		}
-		return 0
+		return x.paceWrong(now, from, r, h)
 	}
 	t.request.Path = r.Path
 	k := p.enter(t)
@@ -48,6 +43,28 @@ func (x *exchange) paceRequest(now time.Time, r *wire.Request, h *responseHead) 
 	p.settle(t, step, size)
 	t.requests = 0
 	return t.waited
+}
+
+// paceWrong waits until the answer to a request that is wrong in itself may leave: a flood of them would else take from the others what is
+// assured to them. One that finds no room is answered, and the connection closed, which costs the client more.
+func (x *exchange) paceWrong(now time.Time, from netip.Addr, r *wire.Request, h *responseHead) (waited time.Duration) {
+	t := &x.toll
+	t.request = pacer.Request{Kind: pacer.Bulk, Client: from}
+	x.pacing.enter(t)
+	if t.side == nil {
+		return 0
+	}
+	n := x.answerSize(r, h)
+	if t.side.gate.Try(now, t.shard, t.class, n) {
+		return 0
+	}
+	switch t.side.gate.Wait(now, t.waiter, t.shard, t.class, pacer.ClientOf(from), n) {
+	case pacer.Admitted, pacer.Closed:
+	default:
+		h.close = true
+		t.side.gate.Charge(t.shard, t.class, x.answerSize(r, h))
+	}
+	return max(time.Since(now), 1)
 }
 
 // answerSize returns how many bytes the answer to a request has.

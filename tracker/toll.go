@@ -46,7 +46,7 @@ func (p *Pacing) enter(t *toll) *kinds {
 // queue if it has to: one that stood for its request does not stand for its bytes again.
 func (p *Pacing) wait(now time.Time, t *toll) {
 	if q := p.requests; q != nil && !q.gate.Try(now, t.shard, t.class, t.requests) {
-		t.outcome = q.gate.Wait(now, t.waiter, t.shard, t.class, pacer.ClientOf(t.request.Client), t.requests)
+		t.outcome = unpaced(q.gate.Wait(now, t.waiter, t.shard, t.class, pacer.ClientOf(t.request.Client), t.requests))
 		t.waited = max(time.Since(now), 1)
 		if t.outcome != pacer.Admitted {
 			return
@@ -61,12 +61,20 @@ func (p *Pacing) wait(now time.Time, t *toll) {
 		t.outcome = pacer.Late
 		return
 	default:
-		t.outcome = t.side.gate.Wait(now, t.waiter, t.shard, t.class, pacer.ClientOf(t.request.Client), t.bytes)
+		t.outcome = unpaced(t.side.gate.Wait(now, t.waiter, t.shard, t.class, pacer.ClientOf(t.request.Client), t.bytes))
 		t.waited = max(time.Since(now), 1)
 	}
 	if t.outcome == pacer.Admitted {
 		t.paid = t.bytes
 	}
+}
+
+// unpaced makes a request go that waited when the limit was taken away, or when the server ends: nothing stands in its way any more.
+func unpaced(o pacer.Outcome) pacer.Outcome {
+	if o == pacer.Closed {
+		return pacer.Admitted
+	}
+	return o
 }
 
 // try takes the tokens for the whole answer of a UDP request, if they are there.
