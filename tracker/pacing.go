@@ -131,7 +131,7 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 const perRequest = 1000
 
 // maxAnnounceRate is far beyond any machine, and its tokens can be counted.
-const maxAnnounceRate = 1_000_000_000_000
+const maxAnnounceRate = 1 << 50
 
 // requestClasses returns the classes with their requests in tokens.
 func requestClasses(list []pacer.Class) []pacer.Class {
