@@ -181,10 +181,7 @@ func (n *Node) Fetch(now time.Time) (want *catchup.Want, request []byte) {
 	if want == nil {
 		return nil, nil
 	}
-	var own []wire.Leaver
-	if !want.Since.IsZero() {
-		own = c.journal.Since(now, want.Since.Add(-c.blur()))
-	}
+	own := c.journal.Since(now, want.Since.Add(-c.blur()))
 	c.status.Running, c.status.From, c.status.Torrents, c.status.Peers, c.status.Expected, c.status.Took = true, want.ID, 0, 0, 0, 0
 	c.learner.Store(catchup.NewLearner(now, c.Store, *want, own))
 	r := want.Request(want.After, n.ident.id, n.keyed.sealer.Epoch())
