@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -180,7 +181,12 @@ func TestPacedSteps(t *testing.T) {
 			for p.requests.gate.Try(testStart, 0, class, 1) {
 			}
 		}
-		p.requests.gate.Close() // nobody waits
+		go func() { // it waits too long
+			for !p.requests.gate.Waiting() {
+				runtime.Gosched()
+			}
+			p.requests.gate.Tick(testStart.Add(3 * time.Second))
+		}()
 		r, body := x.ask(t, testAddr4, get(c.target))
 		if r.StatusCode != c.status || !strings.Contains(body, c.want) {
 			t.Errorf("%s: %d %q", c.name, r.StatusCode, body)
