@@ -1,7 +1,9 @@
 package netnstests
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -71,4 +73,50 @@ func TestNarrowLink(t *testing.T) {
 	if s.Dropped["queue"] != 0 || s.Dropped["send"] != 0 {
 		t.Errorf("dropped %v", s.Dropped)
 	}
+}
+
+// TestDivergenceIsSeen: b believes somebody whom a does not, and so holds peers that a lacks. Both say how many. Then b
+// stands still, and a says that; when b has ended as it should, a has nobody to be compared with.
+func TestDivergenceIsSeen(t *testing.T) {
+	const more = 10_000
+	n := newNetwork(t, "a", "b", "f", "x")
+	c := &cluster{network: n, key: n.keyFile("key", n.newKey())}
+	c.nodes = []*node{c.serve("a"), c.serve("b", "--livesync-node-plain", n.hosts["f"].ip4.String())}
+	a, b := c.nodes[0], c.nodes[1]
+	a.until("has caught up", func(status) error { // with nothing, but that it does once
+		if len(a.logged("caught up with another node")) == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	n.hosts["f"].filler().fill(more/10, more, b)
+	says := func(n *node, yes bool, why string) {
+		t.Helper()
+		n.untilWithin(time.Minute, "says: "+why, func(s status) error {
+			if s.InSync == nil || *s.InSync != yes || !strings.Contains(s.InSyncWhy, why) {
+				return errors.New(s.InSyncWhy)
+			}
+			return nil
+		})
+	}
+	says(a, false, "peers differently")
+	says(b, false, "peers differently")
+	for _, node := range c.nodes {
+		node.until("reckons how many", func(s status) error {
+			if d := s.Nodes[0].Divergence; d == nil || d.Peers < more*6/10 || d.Peers > more*14/10 {
+				return fmt.Errorf("%+v", d)
+			}
+			return nil
+		})
+	}
+	b.cmd.Process.Signal(syscall.SIGSTOP)
+	says(a, false, "silent")
+	b.cmd.Process.Signal(syscall.SIGCONT)
+	b.stop()
+	a.until("knows that b has ended", func(s status) error {
+		if s.InSync != nil {
+			return errors.New(s.InSyncWhy)
+		}
+		return nil
+	})
 }
