@@ -47,6 +47,18 @@ func windows(steps []int64, rate int) (least, most float64) {
 	return float64(low) / whole, float64(high) / whole
 }
 
+// silence returns the longest time without a byte.
+func silence(steps []int64) time.Duration {
+	longest, n := 0, 0
+	for _, v := range steps {
+		if n++; v > 0 {
+			n = 0
+		}
+		longest = max(longest, n)
+	}
+	return time.Duration(longest) * step
+}
+
 // jain returns Jain's index: 1 when all have the same, 1/n when one has all.
 func jain(got []int64) float64 {
 	var sum, squares float64
@@ -80,7 +92,8 @@ func (f *figures) print(w io.Writer, o *options, r run) bool {
 		r.name, o.connections, o.rate, o.duration, f.sent, f.bare, f.failed)
 	least, most := windows(f.steps, o.rate)
 	line(100*(1-least) <= o.within && 100*(most-1) <= o.within,
-		"bytes in any window of %v: %.2f %% to %.2f %% of the rate (bound %.2f %%)", window, 100*least, 100*most, o.within)
+		"bytes in any window of %v: %.2f %% to %.2f %% of the rate (bound %.2f %%), %.2f %% in all, longest silence %v",
+		window, 100*least, 100*most, o.within, 100*float64(sum(f.steps))/(float64(o.rate)*(o.duration-warmUp).Seconds()), silence(f.steps))
 	slices.Sort(f.waits)
 	at := func(p float64) time.Duration {
 		if len(f.waits) == 0 {

@@ -32,3 +32,9 @@ func TestJain(t *testing.T) {
 		}
 	}
 }
+
+func TestSilence(t *testing.T) {
+	if got := silence([]int64{0, 1, 0, 0, 0, 2, 0, 0}); got != 3*step {
+		t.Errorf("%v", got)
+	}
+}
