@@ -68,8 +68,8 @@ type Config struct {
 	SaveID func(wire.NodeID) error
 
 	// Budget is asked before each packet leaves: which lane it is of and how many bytes it has. 0 lets it leave and has
-	// booked it; else it says after how long to ask again. Records that wait stay in the queue, which gives up its oldest
-	// when it is full. Nil: nothing waits.
+	// booked it; else it says after how long to ask again. Records that wait stay in the queue, which gives up what is worth
+	// least when it is full. Nil: nothing waits.
 	Budget func(now time.Time, lane Lane, bytes int) (wait time.Duration)
 	// Owe is asked before an inquiry, with how many bytes the tell will have that it asks for, which comes as fast as the other node
 	// sends: 0 lets the inquiry leave and has charged them; else it says after how long to ask again. Nil: nothing waits.

@@ -100,7 +100,7 @@ func New(cfg Config) *Node {
 
 // Offer hands in a record to be told to the other nodes. It neither blocks nor
 // allocates, so it may be called under a lock of the store. While the sender
-// cannot keep up or the interface is away the oldest records are discarded and counted.
+// cannot keep up or the interface is away a full queue gives up records, and counts them. A record with [wire.Renewal] is the first to go.
 func (n *Node) Offer(r wire.Record) {
 	if n.catch != nil {
 		n.catch.offered(&r)
