@@ -17,6 +17,9 @@ const stopError = 4 * time.Second
 // ErrMeanwhile says that so much happened while a stream came that it cannot be told from what the stream says. Ask again.
 var ErrMeanwhile = errors.New("too many records came meanwhile")
 
+// ErrLate says that an answer began so long after it was asked for that it does not reach back far enough. Ask again.
+var ErrLate = errors.New("the answer was too long on its way")
+
 // Store is what a learner and a teller need of the tracker's store.
 type Store struct {
 	// Walk begins a walk over the peers that the cluster learned of within that time, 0 for all.
@@ -126,6 +129,9 @@ func (l *Learner) Take(now time.Time, b []byte) error {
 	case KindHeader:
 		if err := l.want.check(block.Header); err != nil {
 			return err
+		}
+		if late > answerTime && block.Header.Within != 0 {
+			return ErrLate
 		}
 		l.header = *block.Header
 		peers := uint64(0)

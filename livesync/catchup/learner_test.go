@@ -189,6 +189,10 @@ func TestLearnerRefuses(t *testing.T) {
 			t.Errorf("%+v got the stream of another", w)
 		}
 	}
+	late := NewLearner(epoch.Add(-answerTime-1), s.store(), someWant, nil)
+	if err := first(late); err != ErrLate {
+		t.Errorf("an answer that was long on its way: %v", err)
+	}
 	l := NewLearner(epoch, s.store(), someWant, nil)
 	for n := range maxMeanwhile + 1 {
 		l.Note(wire.Record{InfoHash: h1, Peer: peer4(n)})

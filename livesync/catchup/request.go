@@ -24,6 +24,10 @@ type Want struct {
 // margin is added to how far back is asked for: what one node told, another heard a little later.
 const margin = 2 * time.Second
 
+// answerTime is how long an answer may take to begin. It is counted from when it begins how long ago something was told, and asked for in advance:
+// whoever asks may be stopped before the request has left.
+const answerTime = 5 * time.Second
+
 // RequestSize is the length of a request, all that who asks ever sends:
 //
 //	| starling excerpts 1\n 20 | id 4 | epoch u64 | id of who is asked 4 | its epoch u64 | within, ms u64, 0: everything | flags u8 |
@@ -47,7 +51,7 @@ type Request struct {
 func (w *Want) Request(now time.Time, id wire.NodeID, epoch uint64) Request {
 	r := Request{ID: id, Epoch: epoch, Target: w.ID, TargetEpoch: w.Epoch, All: w.All}
 	if !w.Since.IsZero() {
-		r.Within = max(now.Sub(w.Since), 0) + margin
+		r.Within = max(now.Sub(w.Since), 0) + margin + answerTime
 	}
 	return r
 }

@@ -210,7 +210,7 @@ func TestRequest(t *testing.T) {
 	r := w.Request(epoch.Add(time.Minute), wire.NodeID{3}, 4)
 	b := r.Append(nil)
 	got, err := ParseRequest(b)
-	if err != nil || got != r || got.Within != time.Minute+margin || len(b) != RequestSize {
+	if err != nil || got != r || got.Within != time.Minute+margin+answerTime || len(b) != RequestSize {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for n := range b {
