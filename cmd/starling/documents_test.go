@@ -94,7 +94,7 @@ func TestBandwidthBoundsDocuments(t *testing.T) {
 	size := ask(n, "GET", statusPath, "localhost").Body.Len()
 	r := n.steering.pacing.Recorder()
 	r.SetObservationPeriod(1)
-	r.RecordBytes(2_000_000)
+	r.RecordBytes(900_000)
 	r.Busy()
 	r.Roll(time.Now().Add(time.Second))
 	if got, want := live(), int(r.Bandwidth())/size; got > want*11/10 || got < want*9/10 || want > many*9/10 {
