@@ -58,7 +58,9 @@ type CatchUpStatus struct {
 
 func newCatching(cfg *Config) (*catching, error) {
 	config, err := catchup.TLS(cfg.Keys)
-	return &catching{CatchUp: *cfg.CatchUp, journal: new(catchup.Journal), tls: config, wanted: make(chan struct{}, 1)}, err
+	c := &catching{CatchUp: *cfg.CatchUp, journal: new(catchup.Journal), tls: config, wanted: make(chan struct{}, 1)}
+	c.Learned = c.journal.Learn
+	return c, err
 }
 
 // start begins to listen for nodes. The caller holds n.mu.
@@ -105,7 +107,7 @@ func (c *catching) heard(now time.Time, rs []wire.Record) {
 // describe changes what the node says of itself while it has not caught up. The caller holds n.mu.
 func (c *catching) describe(m *Member) {
 	m.CatchUpPort = c.port
-	if m.Health == wire.Healthy && (c.machine == nil || !c.machine.Ready()) {
+	if m.Health == wire.Healthy && (c.machine == nil || !c.machine.Ready() || c.machine.Behind()) {
 		m.Health = wire.CatchingUp
 	}
 }

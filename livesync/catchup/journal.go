@@ -11,7 +11,7 @@ const (
 	// journalTime and journalSize bound how far back a journal reaches.
 	journalTime = 10 * time.Minute
 	journalSize = 1_000_000
-	// journalChunk is how many stops are kept in one piece of memory, 47 KiB.
+	// journalChunk is how many stops are kept in one piece of memory, 56 KiB.
 	journalChunk = 1024
 )
 
@@ -29,11 +29,12 @@ type Journal struct {
 	lost   uint64 // how many were there before
 }
 
-// stop is 46 bytes and the time.
+// stop is a peer that has left.
 type stop struct {
 	hash wire.InfoHash
 	peer wire.Peer
-	at   int64 // nanoseconds since the journal's start
+	late uint32 // milliseconds that it was known late, because another node's stream brought it
+	at   int64  // when that was, nanoseconds since the journal's start
 }
 
 // NewJournal returns an empty journal, which knows of every stop from now on.
@@ -63,6 +64,25 @@ func (j *Journal) Tick(now time.Time) {
 func (j *Journal) Add(hash wire.InfoHash, peer wire.Peer) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.add(hash, peer, 0)
+}
+
+// Learn notes stops that another node told of in its stream, so long ago and late more: whoever asks this one must learn of them, too.
+// Since finds them by when they were learned.
+func (j *Journal) Learn(now time.Time, late time.Duration, leavers []wire.Leaver) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clock = now
+	for i := range leavers {
+		l := &leavers[i]
+		if ago := time.Duration(l.Age)*time.Millisecond + max(late, 0); ago < journalTime { // else they would go round for ever
+			j.add(l.InfoHash, l.Peer, uint32(ago/time.Millisecond))
+		}
+	}
+}
+
+// add adds one. The caller holds j.mu.
+func (j *Journal) add(hash wire.InfoHash, peer wire.Peer, late uint32) {
 	now := j.clock
 	j.forget(now)
 	if j.count == journalSize {
@@ -77,7 +97,7 @@ func (j *Journal) Add(hash wire.InfoHash, peer wire.Peer) {
 		}
 		j.chunks = append(j.chunks, chunk)
 	}
-	j.chunks[len(j.chunks)-1][place] = stop{hash, peer, int64(now.Sub(j.start))}
+	j.chunks[len(j.chunks)-1][place] = stop{hash, peer, late, int64(now.Sub(j.start))}
 	j.count++
 }
 
@@ -125,7 +145,7 @@ func (j *Journal) read(now time.Time, number uint64, dst []wire.Leaver) ([]wire.
 	for i := int(number - j.lost); i < j.count; i++ {
 		s := j.at(i)
 		age := max(now.Sub(j.start)-time.Duration(s.at), 0)
-		dst = append(dst, wire.Leaver{InfoHash: s.hash, Peer: s.peer, Age: uint32(age / time.Millisecond)})
+		dst = append(dst, wire.Leaver{InfoHash: s.hash, Peer: s.peer, Age: uint32(age/time.Millisecond) + s.late})
 		if number++; (i+1+j.first)%journalChunk == 0 {
 			return dst, number
 		}

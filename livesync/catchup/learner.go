@@ -26,6 +26,8 @@ type Store struct {
 	Walk func(within time.Duration) Walk
 	// Restore begins to take in a stream that brings about so many peers.
 	Restore func(peers uint64) Restore
+	// Learned is told of stops that a stream brought and that were not known here. Nil: nobody wants to know.
+	Learned func(now time.Time, late time.Duration, l []wire.Leaver)
 	// Apply takes in records.
 	Apply func(now time.Time, rs []wire.Record)
 	// Count returns how many torrents and peers there are.
@@ -89,7 +91,10 @@ func NewLearner(now time.Time, store Store, want Want, own []wire.Leaver) *Learn
 		noted: make(map[peerKey]bool), completed: make(map[wire.InfoHash][]peerKey), stopped: make(map[peerKey]time.Time, len(own)),
 	}
 	for i := range own {
-		l.stopped[peerKey{own[i].InfoHash, own[i].Peer}] = now.Add(-time.Duration(own[i].Age) * time.Millisecond)
+		k, at := peerKey{own[i].InfoHash, own[i].Peer}, now.Add(-time.Duration(own[i].Age)*time.Millisecond)
+		if at.After(l.stopped[k]) {
+			l.stopped[k] = at
+		}
 	}
 	return l
 }
@@ -187,6 +192,9 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 	}
 	l.mu.Unlock()
 	l.restore.Leavers(now, late, kept)
+	if l.store.Learned != nil {
+		l.store.Learned(now, late, kept)
+	}
 }
 
 // swarms stores a block without the peers that are known better.

@@ -255,11 +255,19 @@ func health(o *Other) int {
 	return 0
 }
 
-// choose returns whom to ask for what is lacked, nil for nobody now.
+// choose returns whom to ask for what is lacked, nil for nobody now. Nobody who is catching up is asked while a healthy node that has
+// failed a few times only may be asked again soon.
 func (m *Machine) choose(now time.Time, l *lack) *Other {
-	for _, o := range m.askable() {
-		if (l.from == wire.NodeID{} || l.from == o.ID) && !now.Before(o.rest) {
+	wait := false
+	for _, o := range m.askable() { // healthy ones first
+		switch {
+		case l.from != (wire.NodeID{}) && l.from != o.ID:
+		case wait && health(o) != 0:
+			return nil
+		case !now.Before(o.rest):
 			return o
+		default:
+			wait = wait || health(o) == 0 && o.failed <= maxAttempts
 		}
 	}
 	return nil
@@ -339,6 +347,13 @@ func (m *Machine) Ended(now time.Time, h *Header, err error) {
 	if h.Complete && (start || h.Within == 0) {
 		m.complete = true
 	}
+}
+
+// Behind reports whether the node still lacks what there was before its start although others have it: it serves, since they
+// could not be asked, and is the last to be caught up from.
+func (m *Machine) Behind() bool {
+	lacks := slices.ContainsFunc(m.lacks, func(l lack) bool { return l.from == wire.NodeID{} && l.since.IsZero() })
+	return lacks && slices.ContainsFunc(m.askable(), func(o *Other) bool { return health(o) == 0 })
 }
 
 // Due returns when Next has to be called again, the zero time for not before something is heard.

@@ -83,7 +83,7 @@ func (m *model) completions(by *member, h wire.InfoHash) (least, most uint64) {
 		}
 		before := false
 		for i, t := range f.tales {
-			sure := !m.s.Keyed && !m.disturbed(t.at) && by.lives == 1 || m.s.Keyed && !t.fragile && !m.contested(f, i)
+			sure := !m.s.Keyed && !m.disturbed(t.at) && by.lives == 1 || m.s.Keyed && !t.fragile && !t.uncounted && !m.contested(f, i)
 			if t.flags == wire.Stopped && sure {
 				before = false
 			}

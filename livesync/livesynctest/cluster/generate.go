@@ -124,8 +124,8 @@ func (g *generator) fill(e *Event) {
 		if g.chance(0.3) {
 			e.Step = g.between(-time.Hour, time.Hour)
 		}
-		if e.State { // nobody can tell how old a snapshot from the future is
-			e.Step = e.Step.Abs()
+		if e.State { // nobody can tell how old a snapshot from the future is, nor one from long ago that is not
+			e.Step = e.Step.Abs() / 100
 		}
 	case Pause:
 		e.For = g.between(50*time.Millisecond, 10*time.Second)

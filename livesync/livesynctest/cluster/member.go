@@ -230,6 +230,10 @@ func (m *member) pump() {
 		return
 	}
 	wake, wait := m.wakes, due.Sub(m.time())
+	if wait <= 0 && m.fetching != nil && m.node.FetchStalled(m.time()) {
+		m.fetching.over(errStill)
+		return
+	}
 	if wait <= 0 {
 		m.fault("has nothing to send and wants to be woken at once")
 		return

@@ -39,6 +39,8 @@ type tale struct {
 	flags   wire.Flags
 	fragile bool // its node crashed before everybody had it
 	applied uint64
+
+	uncounted bool // a completion that may have been forgotten by all
 }
 
 // told counts how often a record was told and who applied it how often.
@@ -220,6 +222,7 @@ func (m *model) lost(by *member, e *Event) {
 		}
 	}
 	for _, f := range m.order {
+		f.uncount(others)
 		for i := len(f.tales) - 1; i >= 0; i-- {
 			t := &f.tales[i]
 			if t.fragile {
@@ -236,6 +239,15 @@ func (m *model) lost(by *member, e *Event) {
 			}
 			break
 		}
+	}
+}
+
+// uncount notes which completions no other node has counted itself.
+func (f *fate) uncount(others []view) {
+	for i := range f.tales {
+		t := &f.tales[i]
+		t.uncounted = t.uncounted || t.flags.Completion() &&
+			every(others, func(v view) bool { return v.began > t.at || t.applied>>v.number&1 == 0 })
 	}
 }
 
@@ -263,20 +275,23 @@ func every(others []view, is func(view) bool) bool {
 	return !slices.ContainsFunc(others, func(v view) bool { return !is(v) })
 }
 
-// perhaps marks a tale as one that may be lost unless, as soon as what is under way has arrived, all have it.
+// perhaps marks a tale as one that may be lost unless, as soon as what is under way has arrived, all others have it.
 func (m *model) perhaps(by *member, f *fate, i int) {
-	var up uint64
-	for _, o := range by.members {
-		if o.up && o != by {
-			up |= 1 << o.number
-		}
-	}
 	f.tales[i].fragile = true
 	if f.tales[i].flags == wire.Stopped {
 		return
 	}
 	by.at(by.now+2*slack, func() {
-		f.tales[i].fragile = up == 0 || f.tales[i].applied&up != up
+		t, others := &f.tales[i], 0
+		for _, o := range by.members {
+			if !o.up || o == by {
+				continue
+			}
+			if others++; !(view{o, o.holds()}).has(f, t) {
+				return
+			}
+		}
+		t.fragile = others == 0
 	})
 }
 
