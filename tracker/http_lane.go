@@ -55,6 +55,9 @@ func (x *exchange) writePaced(conn net.Conn, now time.Time) error {
 		if waited {
 			now, late = time.Now(), true
 			conn.SetWriteDeadline(now.Add(patience))
+			if x.side != nil {
+				x.writer.Late(now, int64(granted))
+			}
 		}
 		n, err := x.offer(conn, now, b[:granted])
 		if err != nil {

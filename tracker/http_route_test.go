@@ -79,12 +79,12 @@ func TestHTTPRouteIsNotRedirected(t *testing.T) {
 		}
 		return nil
 	}
-	for class := range p.classes.Load().waits {
-		for p.requests.gate.Try(testStart, 0, class, 1) {
-		}
-	}
-	p.requests.gate.Close() // nobody waits
 	for host, want := range map[string]int{"tracker": 302, "other": 200} {
+		for class := range p.classes.Load().waits {
+			for p.requests.gate.Try(testStart, 0, class, 1) {
+			}
+		}
+		go tooLate(p)
 		request := strings.Replace(get(announceTarget(1)), "Host: tracker", "Host: "+host, 1)
 		if r, body := x.ask(t, testAddr4, request); r.StatusCode != want || want == 200 && strings.Contains(body, "failure") {
 			t.Errorf("%s: %d %q, want %d", host, r.StatusCode, body, want)

@@ -149,6 +149,14 @@ func TestPacedUDPRequests(t *testing.T) {
 	}
 }
 
+// tooLate waits until a request waits, and lets it wait too long.
+func tooLate(p *Pacing) {
+	for !p.requests.gate.Waiting() {
+		runtime.Gosched()
+	}
+	p.requests.gate.Tick(testStart.Add(3 * time.Second))
+}
+
 // TestPacedSteps: an HTTP request that finds nothing is sent on, fails or gets a bare answer, as the ladder says, and is stored.
 func TestPacedSteps(t *testing.T) {
 	redirect := func(_ time.Time, dst, path, query []byte) ([]byte, bool) {
@@ -181,12 +189,7 @@ func TestPacedSteps(t *testing.T) {
 			for p.requests.gate.Try(testStart, 0, class, 1) {
 			}
 		}
-		go func() { // it waits too long
-			for !p.requests.gate.Waiting() {
-				runtime.Gosched()
-			}
-			p.requests.gate.Tick(testStart.Add(3 * time.Second))
-		}()
+		go tooLate(p)
 		r, body := x.ask(t, testAddr4, get(c.target))
 		if r.StatusCode != c.status || !strings.Contains(body, c.want) {
 			t.Errorf("%s: %d %q", c.name, r.StatusCode, body)

@@ -173,6 +173,19 @@ func (w *Writes) roomLocked(now time.Time) int64 {
 	return min(w.bucket.Level(now), w.recent.room(now)-max(w.ahead, 0))
 }
 
+// Late says that a grant of n bytes that was waited for is written only now: on
+// a busy machine who waits runs some time after it was woken. In the window of
+// two seconds the bytes count from now on.
+func (c *Writer) Late(now time.Time, n int64) {
+	w := c.writes
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if slot := w.recent.add(now, 0); c.slot != inPocket && slot > c.slot {
+		w.recent.back(c.slot, n)
+		c.slot = w.recent.add(now, n)
+	}
+}
+
 // Unwritten gives back n bytes of a grant that TCP did not take.
 func (c *Writer) Unwritten(now time.Time, n int64) {
 	if n <= 0 {

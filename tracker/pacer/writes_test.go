@@ -2,8 +2,11 @@ package pacer
 
 import (
 	"context"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,5 +156,80 @@ func TestWritesTwoGrants(t *testing.T) {
 	}
 	if len(c.ready) != 0 || c.flow.Pending() != 0 {
 		t.Errorf("woken again with nothing granted, %d pending", c.flow.Pending())
+	}
+}
+
+// TestWritesCountConcurrently: 64 goroutines ask, give back and are granted from pockets while ticks take back what is in them. In the
+// end every byte is counted once, and no more than the rate and a burst were granted.
+func TestWritesCountConcurrently(t *testing.T) {
+	const rate, epochs, goroutines, largest = 1_000_000, 300, 64, 300
+	r := seeded(t)
+	w := NewWrites(Auto, rate, 100, epoch0)
+	var clock, sum atomic.Int64
+	var wg sync.WaitGroup
+	seed := r.Uint64()
+	for g := range goroutines {
+		wg.Go(func() {
+			c, r := w.NewWriter(), rand.New(rand.NewPCG(seed, uint64(g)))
+			for {
+				n := 1 + r.Int64N(largest)
+				granted, _ := c.Ask(epoch0.Add(time.Duration(clock.Load())), n)
+				if granted == 0 {
+					return
+				}
+				back := int64(0)
+				if r.IntN(4) == 0 {
+					back = r.Int64N(granted + 1)
+					c.Unwritten(epoch0.Add(time.Duration(clock.Load())), back)
+				}
+				sum.Add(granted - back)
+				runtime.Gosched()
+			}
+		})
+	}
+	now := epoch0
+	for range epochs {
+		for range 50 {
+			runtime.Gosched()
+		}
+		now = now.Add(Epoch)
+		clock.Store(int64(now.Sub(epoch0)))
+		w.Tick(now, false)
+	}
+	w.Close()
+	wg.Wait()
+	w.Tick(now, false)
+	if got := w.Written(); got != sum.Load() {
+		t.Errorf("%d written, %d counted", sum.Load(), got)
+	}
+	if most := int64(rate*epochs/100 + goroutines*largest); sum.Load() > most+BurstOf(rate) || sum.Load() < rate*epochs/100/2 {
+		t.Errorf("%d bytes, at most %d", sum.Load(), most)
+	}
+}
+
+// TestWritesLateGrant: what was granted and is written two seconds later counts for the two seconds from then on.
+func TestWritesLateGrant(t *testing.T) {
+	w := NewWrites(Fair, 10_000, 100, epoch0)
+	c := w.NewWriter()
+	w.Charge(epoch0, 1000)
+	if _, ok := c.try(epoch0, 5000); ok {
+		t.Fatal("granted in debt")
+	}
+	at := func(d time.Duration) int64 { return w.recent.room(epoch0.Add(d)) }
+	w.Tick(epoch0.Add(100*time.Millisecond), false)
+	n := c.collect()
+	full := w.recent.most
+	if got := at(2050 * time.Millisecond); got != full-n {
+		t.Errorf("room %d before it is written, want %d", got, full-n)
+	}
+	for range 2 { // the second time changes nothing
+		c.Late(epoch0.Add(2050*time.Millisecond), n)
+	}
+	if got := at(4000 * time.Millisecond); got != full-n {
+		t.Errorf("room %d for two seconds after it was, want %d", got, full-n)
+	}
+	c.Late(epoch0.Add(4500*time.Millisecond), n) // longer ago than the window goes
+	if got := at(6 * time.Second); got != full-n {
+		t.Errorf("room %d, want %d", got, full-n)
 	}
 }
