@@ -255,22 +255,22 @@ func health(o *Other) int {
 	return 0
 }
 
-// choose returns whom to ask for what is lacked, nil for nobody now. Nobody who is catching up is asked while a healthy node that has
-// failed a few times only may be asked again soon.
+// choose returns whom to ask for what is lacked, nil for nobody now: somebody healthy who was there all the time since, and so knows who
+// stopped, before anybody else.
 func (m *Machine) choose(now time.Time, l *lack) *Other {
-	wait := false
-	for _, o := range m.askable() { // healthy ones first
-		switch {
-		case l.from != (wire.NodeID{}) && l.from != o.ID:
-		case wait && health(o) != 0:
-			return nil
-		case !now.Before(o.rest):
+	var first *Other
+	for _, o := range m.askable() {
+		if l.from != (wire.NodeID{}) && l.from != o.ID || now.Before(o.rest) {
+			continue
+		}
+		if first == nil {
+			first = o
+		}
+		if o.Health == wire.Healthy && (l.since.IsZero() || o.Uptime >= o.heard.Sub(l.since)) {
 			return o
-		default:
-			wait = wait || health(o) == 0 && o.failed <= maxAttempts
 		}
 	}
-	return nil
+	return first
 }
 
 // forget leaves out nodes that fell silent; what only they knew is asked of anybody, unless it was just they who told us of it.
