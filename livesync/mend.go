@@ -27,11 +27,11 @@ func newMending(cfg *Config, rng *rand.Rand) *mending {
 }
 
 // believed is told that a node was proven to live in an epoch that is new to us, and the sequence of the first packet of records that
-// it had not sent when we heard of the epoch. What it sent before that is not asked for, in an earlier life we may have applied it: it is caught
+// it had not sent when we heard of the epoch, at since. What it sent before that is not asked for, in an earlier life we may have applied it: it is caught
 // up. The caller holds n.mu.
-func (n *Node) believed(now time.Time, sender *node, first uint32) {
+func (n *Node) believed(now time.Time, sender *node, first uint32, since time.Time) {
 	sender.life.whole = first == 0
-	n.keyed.mending.Open(now, sender.id, sender.life.epoch, first, now)
+	n.keyed.mending.Open(now, sender.id, sender.life.epoch, first, since)
 	n.log.Info().Stringer("node", sender.id).Stringer("address", sender.address).Uint64("epoch", sender.life.epoch).
 		Msg("a node has shown that it has the cluster key and lives")
 }

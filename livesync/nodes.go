@@ -22,6 +22,9 @@ const (
 	// dialectPatience is how long after its first records a sender's dialect is judged: the second
 	// packet of a pair comes right behind the first.
 	dialectPatience = time.Second
+	// addressHold is how long a node of the keyed mode is looked for where it was heard last: a tag says nothing of an address, and
+	// whoever sends again what we lost must not become the node that we go to. Five STATEs.
+	addressHold = 5 * time.Second
 )
 
 // node is what is known of one other node.
@@ -40,11 +43,22 @@ type node struct {
 	empty  time.Time // when an empty type 0 packet was last heard: an opentracker of 2010
 	named  bool      // the log has named its dialect
 
-	life life // keyed mode only
+	life  life      // keyed mode only, as the next
+	there time.Time // when it was last heard from its address
 }
 
-// nodes is the table of the nodes heard. When it is full the least of them makes room: the one with the fewest packets, of
-// those the one silent longest, so that forged ids push out each other and not the nodes that are really there.
+// place returns where a node of the keyed mode is that was heard from somewhere.
+func (n *node) place(now time.Time, from netip.AddrPort) netip.AddrPort {
+	if from.Addr() != n.address.Addr() && within(now, n.there, addressHold) {
+		return n.address
+	}
+	n.there = now
+	return from
+}
+
+// nodes is the table of the nodes heard. When it is full the least of them makes room: one without a key before those
+// with one, then the one with the fewest packets, of those the one silent longest, so that forged ids push out each other and not the nodes
+// that are really there.
 type nodes struct {
 	byID  map[wire.NodeID]*node
 	sweep time.Time // when silent nodes are looked for next
@@ -96,12 +110,22 @@ func (t *nodes) expire(now time.Time) {
 func (t *nodes) least() *node {
 	var least *node
 	for _, n := range t.byID {
-		if least == nil || n.packets < least.packets ||
-			n.packets == least.packets && n.heard.Before(least.heard) {
+		if least == nil || n.less(least) {
 			least = n
 		}
 	}
 	return least
+}
+
+// less reports whether n makes room before o does.
+func (n *node) less(o *node) bool {
+	switch keyed, other := n.life.epoch != 0, o.life.epoch != 0; {
+	case keyed != other:
+		return other
+	case n.packets != o.packets:
+		return n.packets < o.packets
+	}
+	return n.heard.Before(o.heard)
 }
 
 // double reports whether the sender writes its IPv4 records as type 0 too, so that its mapped ones are copies.

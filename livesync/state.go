@@ -101,47 +101,56 @@ func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, pro
 		n.dropped.Replay++
 		return nil
 	}
-	first := st.Next
+	first, since := st.Next, now
 	if !proven {
 		waits := k.opener.Waits(now, p.From, p.Epoch)
 		if waits == 0 { // it waits for our echo
 			k.state.hurry(now, n.rng)
 			n.poke()
 		}
-		if !n.returned(now, st.Echoes) {
+		drawn, ok := n.returned(now, st.Echoes)
+		if ok {
+			first, since, ok = k.opener.Prove(now, drawn, p, &st)
+		}
+		if !ok {
 			n.dropped.Unproven++
 			if waits >= returnTime {
 				n.complain(now, &k.deafQuiet, from, "a node has the cluster key and does not return our challenge: it does not hear us, or somebody plays recordings of it")
 			}
 			return nil
 		}
-		first, _ = k.opener.Prove(now, p.From, p.Epoch)
+		k.challenges.Renew()
 	}
 	if p.From == n.ident.id { // there is another node with our id, and it lives now
 		n.dropped.OwnID++
 		n.clash(now, from)
 		return nil
 	}
+	if was := n.nodes.byID[p.From]; was != nil && was.life.epoch == p.Epoch {
+		from = was.place(now, from)
+	}
 	sender := n.nodes.heard(now, p.From, from)
 	if before := sender.life.epoch; before != p.Epoch {
 		if before+1 == p.Epoch {
 			first = [wire.Spaces]uint32{} // its sequences ran out and begin anew
 		}
-		sender.life = life{epoch: p.Epoch}
-		n.believed(now, sender, first[wire.SpaceData])
+		sender.life, sender.there = life{epoch: p.Epoch}, now
+		n.believed(now, sender, first[wire.SpaceData], since)
 	}
 	n.heedState(now, sender, &st)
 	return sender
 }
 
-// returned reports whether one of the echoes is a challenge of ours.
-func (n *Node) returned(now time.Time, echoes []wire.Echo) bool {
+// returned returns when the challenge of ours was drawn that is one of the echoes; ok is false when none is.
+func (n *Node) returned(now time.Time, echoes []wire.Echo) (drawn time.Time, ok bool) {
 	for i := range echoes {
-		if echoes[i].ID == n.ident.id && n.keyed.challenges.Good(now, echoes[i].Challenge) {
-			return true
+		if echoes[i].ID == n.ident.id {
+			if drawn, ok = n.keyed.challenges.Drawn(now, echoes[i].Challenge); ok {
+				return drawn, true
+			}
 		}
 	}
-	return false
+	return drawn, false
 }
 
 // heedState does what the STATE of a believed node asks for.

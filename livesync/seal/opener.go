@@ -19,6 +19,11 @@ const (
 	closingTime = 10 * time.Second
 	// closedMemory is how long a closed epoch is remembered: longer than a challenge is good for, so that it cannot be proven again.
 	closedMemory = time.Minute
+	// silence is after how long without a STATE an epoch has to return our challenge again: what was sent while we did not hear it may have
+	// been recorded, and be played when its sender is no more. Its window of sequences does not help, since we have seen none of that.
+	silence = challengeLife * challengeMemory
+	// staleness is how much earlier a first STATE may have been sent than it came, by its sender's clock and ours.
+	staleness = time.Second
 	// echoTime is how long a challenge is returned after it was heard: ten times as long as it takes to hear another.
 	echoTime = 10 * time.Second
 )
@@ -54,7 +59,7 @@ const (
 type epoch struct {
 	number uint64
 	status status
-	since  time.Time // when it came to be closing or closed; of a candidate when it was heard last
+	since  time.Time // when it came to be current, closing or closed; of a candidate when it was heard last
 	key    int       // which one verifies
 	tagger tagger
 	seen   [wire.Spaces]Window // tells and control packets
@@ -62,6 +67,7 @@ type epoch struct {
 
 	first     [wire.Spaces]uint32 // the sender's next sequences, from its first STATE
 	met       time.Time           // when that came
+	sent      int64               // and when it was sent, by the sender's clock
 	newest    uint32              // the sequence of its latest STATE
 	challenge wire.Challenge      // from that
 	at        time.Time           // when it came
@@ -70,7 +76,8 @@ type epoch struct {
 // sender is what is known of an id.
 type sender struct {
 	heard  time.Time
-	key    int // the one that verified last, tried first
+	proof  time.Time // when one of its epochs was proven last
+	key    int       // the one that verified last, tried first
 	epochs []*epoch
 }
 
@@ -135,7 +142,7 @@ func (o *Opener) meet(now time.Time, s *sender, p *wire.Packet) Verdict {
 		}
 		s.heard, s.key = now, key
 		e.seen[wire.SpaceControl].Start(p.Seq + 1) // no older one counts
-		follows := s.follows(p.Epoch)
+		follows := s.follows(now, p.Epoch)
 		s.add(e)
 		if follows {
 			s.prove(now, e)
@@ -184,7 +191,7 @@ func (o *Opener) Heard(now time.Time, p *wire.Packet, st *wire.State) (latest bo
 		return false
 	}
 	if !e.heard {
-		e.heard, e.met, e.first = true, now, st.Next
+		e.heard, e.met, e.sent, e.first = true, now, st.Sent, st.Next
 		e.seen[wire.SpaceTell].Start(st.Next[wire.SpaceTell])
 	}
 	e.newest, e.challenge, e.at = p.Seq, st.Challenge, now
@@ -199,16 +206,26 @@ func (o *Opener) Waits(now time.Time, id wire.NodeID, number uint64) time.Durati
 	return 0
 }
 
-// Prove is told that an epoch has returned our challenge: it is the present one of its sender, and the one before is over. It
-// returns the sequences that the sender's first STATE named; ok is false when there was nothing to prove.
-func (o *Opener) Prove(now time.Time, id wire.NodeID, number uint64) (first [wire.Spaces]uint32, ok bool) {
-	s := o.senders[id]
-	e := s.find(now, number)
-	if e == nil || e.status != candidate {
-		return first, false
+// Prove is told that a STATE, of which [Opener.Heard] was told just before, has returned a challenge of ours that was drawn at a time: its
+// epoch is the present one of its sender, and the one before is over. What was sent before that STATE counts as seen.
+//
+// It returns the next sequences that the sender's first STATE named and when that came: from then on we know what it sent. That is, unless
+// the first STATE was a recording, or on its way for long; then it is this one. ok is false when there was nothing to prove, or the
+// challenge was drawn before another epoch was proven, which may have come after this one.
+func (o *Opener) Prove(now, drawn time.Time, p *wire.Packet, st *wire.State) (first [wire.Spaces]uint32, since time.Time, ok bool) {
+	s := o.senders[p.From]
+	e := s.find(now, p.Epoch)
+	if e == nil || e.status != candidate || drawn.Before(s.proof) {
+		return first, since, false
 	}
 	s.prove(now, e)
-	return e.first, true
+	s.proof = now
+	e.seen[wire.SpaceTell].Start(st.Next[wire.SpaceTell])
+	e.seen[wire.SpaceControl].Start(p.Seq + 1)
+	if late := time.Duration(st.Sent-e.sent) - now.Sub(e.met); late > staleness || late < -staleness {
+		return st.Next, now, true
+	}
+	return e.first, e.met, true
 }
 
 // Echoes fills buf, up to room, with the challenges of the epochs that were heard lately, believed or not. Where there are more they
@@ -261,6 +278,9 @@ func (s *sender) find(now time.Time, number uint64) *epoch {
 		if e.number != number {
 			continue
 		}
+		if e.status == current && now.Sub(e.at) >= silence && now.Sub(e.since) >= silence {
+			e.status, e.since, e.heard = candidate, now, false
+		}
 		if e.status == closing && now.Sub(e.since) >= closingTime {
 			e.status = closed
 		}
@@ -295,9 +315,9 @@ func (s *sender) less(other *sender) bool {
 func (s *sender) proven() bool { return s.current() != nil }
 
 // follows reports whether the sender goes on with that epoch because the sequences of its present one ran out.
-func (s *sender) follows(number uint64) bool {
-	e := s.current()
-	return e != nil && e.number+1 == number
+func (s *sender) follows(now time.Time, number uint64) bool {
+	e := s.find(now, number-1)
+	return e != nil && e.status == current
 }
 
 // add remembers an epoch. When there are too many, the candidate heard longest ago makes room, else the one closed longest ago.

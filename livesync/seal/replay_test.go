@@ -40,8 +40,34 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-func TestChallenges(t *testing.T) {
+// challenges are those of a test, which seldom asks when one was drawn.
+type challenges struct{ Challenges }
+
+func (c *challenges) Good(now time.Time, echo wire.Challenge) bool {
+	_, ok := c.Drawn(now, echo)
+	return ok
+}
+
+// Another challenge is drawn when one is wanted, but not with every STATE.
+func TestChallengeRenewed(t *testing.T) {
 	var c Challenges
+	rng := rand.New(rand.NewPCG(1, 2))
+	first := c.Now(noon, rng)
+	c.Renew()
+	if c.Now(noon.Add(challengePause-1), rng) != first {
+		t.Error("another challenge is drawn at once")
+	}
+	second := c.Now(noon.Add(challengePause), rng)
+	if second == first || c.Now(noon.Add(2*challengePause), rng) != second {
+		t.Error("not one other challenge is drawn")
+	}
+	if at, ok := c.Drawn(noon.Add(2*challengePause), second); !ok || !at.Equal(noon.Add(challengePause)) {
+		t.Errorf("it was drawn at %v, %t", at, ok)
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	var c challenges
 	rng := rand.New(rand.NewPCG(1, 2))
 	if c.Good(noon, wire.Challenge{}) {
 		t.Error("no challenge is a good one")
