@@ -24,13 +24,15 @@ const walkMembers = 1024
 // A peer's hash stays what it is, in whichever block, table or directory the peer comes to lie; so each one that is there from start to end
 // and keeps its torrent is seen exactly once.
 type Cursor struct {
-	// Within leaves out peers that the other nodes were told of longer ago, and torrents without others that were not announced since.
-	// 0: all are seen.
+	// Within leaves out peers that the other nodes were told of longer before the walk began, and torrents without others that were not
+	// announced since. 0: all are seen.
 	Within time.Duration
 	// Booked keeps what was booked of peers that are to come back late, for this node's own snapshot. Else they are seen as the
 	// other nodes know them.
 	Booked bool
 
+	begun  time.Time     // when the walk was
+	within time.Duration // Within, counted from now
 	shard  int
 	id     uint32 // record; 0: none yet
 	family int    // its table of leechers
@@ -42,6 +44,12 @@ type Cursor struct {
 func (t *Tracker) Walk(now time.Time, at *Cursor, dst *wire.Excerpt) (more bool) {
 	if at.shard == len(t.shards) {
 		return false
+	}
+	if at.begun.IsZero() {
+		at.begun = now
+	}
+	if at.Within != 0 {
+		at.within = at.Within + max(now.Sub(at.begun), 0)
 	}
 	if t.shards[at.shard].walkSome(now.Sub(t.start), at, dst) {
 		return true
@@ -81,7 +89,7 @@ func (s *shard) walkTorrent(at time.Duration, r *torrent, c *Cursor, dst *wire.E
 	first, before := c.family == 0 && c.from == 0, len(dst.Members)
 	add := func(table int, words []uint64) {
 		m := s.member(at, table, words)
-		if s.silent(words[len(words)-1]) || c.Within != 0 && milliseconds(c.Within+s.told.unit) < int64(m.Told) {
+		if s.silent(words[len(words)-1]) || c.within != 0 && milliseconds(c.within+s.told.unit) < int64(m.Told) {
 			return
 		}
 		if !c.Booked && s.outlives(words[len(words)-1]) {
@@ -103,7 +111,7 @@ func (s *shard) walkTorrent(at time.Duration, r *torrent, c *Cursor, dst *wire.E
 	}
 	members := len(dst.Members) - before
 	age := s.now() - r.last
-	if members > 0 || first && (c.Within == 0 || time.Duration(age)*time.Minute <= c.Within+time.Minute) {
+	if members > 0 || first && (c.within == 0 || time.Duration(age)*time.Minute <= c.within+time.Minute) {
 		dst.Swarms = append(dst.Swarms, wire.Swarm{InfoHash: r.hash, Age: age, Downloaded: r.downloaded, Members: members})
 	}
 	return work

@@ -146,6 +146,19 @@ func TestWalkWithin(t *testing.T) {
 	}
 }
 
+// TestWalkWithinSlowly: who was told of within the time when the walk began is seen however long it takes.
+func TestWalkWithinSlowly(t *testing.T) {
+	tr := newTracker(nil)
+	for i := range 100 {
+		tr.Apply(epoch, wire.Record{InfoHash: hashOf(i), Peer: peer4(i)})
+	}
+	now := epoch
+	peers, _ := walkAll(t, tr, func() time.Time { now = now.Add(10 * time.Second); return now }, Cursor{Within: time.Minute}, func() {})
+	if len(peers) != 100 {
+		t.Errorf("saw %d of 100 peers in a walk of %s", len(peers), now.Sub(epoch))
+	}
+}
+
 // TestWalkBooked sees a booked peer as the other nodes know it, or as it is.
 func TestWalkBooked(t *testing.T) {
 	tr := newTracker(func(wire.Record) {})

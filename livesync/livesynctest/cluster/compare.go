@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"starling/tracker"
@@ -83,7 +84,8 @@ func (m *model) completions(by *member, h wire.InfoHash) (least, most uint64) {
 		}
 		before := false
 		for i, t := range f.tales {
-			sure := !m.s.Keyed && !m.disturbed(t.at) && by.lives == 1 || m.s.Keyed && !t.fragile && !t.uncounted && !m.contested(f, i)
+			sure := !m.s.Keyed && !m.disturbed(t.at) && by.lives == 1 ||
+				m.s.Keyed && !t.fragile && !t.uncounted && !m.contested(f, i) && (t.applied == 1<<m.s.Nodes-1 || !f.stopsAfter(i))
 			if t.flags == wire.Stopped && sure {
 				before = false
 			}
@@ -111,6 +113,12 @@ func (m *model) times(f *fate, flags wire.Flags) int {
 		most = max(most, applied)
 	}
 	return most
+}
+
+// stopsAfter reports whether the client has stopped since tale i: then no mark of its completion is left, and of two nodes that
+// each counted another one while they did not hear each other the larger count is taken.
+func (f *fate) stopsAfter(i int) bool {
+	return slices.ContainsFunc(f.tales[i:], func(t tale) bool { return t.flags == wire.Stopped })
 }
 
 // contested reports whether another node told of the client at nearly the same time as tale i.
