@@ -15,13 +15,15 @@ func TestSeeds(t *testing.T) {
 		seeds = 4
 	}
 	for seed := range seeds {
-		s := New(seed, false)
-		r := s.Run(nil)
-		if len(r.Faults) > 0 {
-			t.Errorf("%s\n%s", s, strings.Join(r.Faults, "\n"))
-		}
-		if again := New(seed, false).Run(io.Discard); again.Digest != r.Digest {
-			t.Errorf("seed %d went differently the second time", seed)
+		for _, keyed := range []bool{false, true} {
+			s := New(seed, keyed)
+			r := s.Run(nil)
+			if len(r.Faults) > 0 {
+				t.Errorf("%s\n%s", s, strings.Join(r.Faults, "\n"))
+			}
+			if again := New(seed, keyed).Run(io.Discard); again.Digest != r.Digest {
+				t.Errorf("seed %d went differently the second time", seed)
+			}
 		}
 	}
 }
