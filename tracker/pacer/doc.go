@@ -70,7 +70,7 @@
 // A tick may be late on a busy machine. What came since the last one is then
 // still there for those who wait, or who could not be seen, up to a Lateness of
 // it (hold.go): it was theirs, and the machine alone kept it from them. Of the
-// bytes that go out no two seconds have more than the rate and a burst all the
+// bytes that go out no two seconds have more than the rate and two bursts all the
 // same (window.go).
 //
 // # The files

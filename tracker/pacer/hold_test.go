@@ -165,7 +165,7 @@ func TestWritesLate(t *testing.T) {
 			for inside += s.n; s.at-log[from].at > windowLength; from++ {
 				inside -= log[from].n
 			}
-			if most := 2*rate + BurstOf(rate) + quantum; inside > most {
+			if most := 2*rate + windowBurst(rate) + quantum; inside > most {
 				t.Fatalf("%v at %v: %d in two seconds, at most %d", mode, s.at, inside, most)
 			}
 		}

@@ -3,7 +3,7 @@ package pacer
 import "time"
 
 // window counts what was granted in the last two seconds, and bounds it to the
-// rate and a burst: what is granted late can so never be too much where it
+// rate and less than two bursts: what is granted late can so never be too much where it
 // matters, on a line that carries the rate.
 //
 //	slots   |.....|.....|.....|.....|  ...  |.....|..   |
@@ -25,9 +25,13 @@ const (
 	windowSlots  = int64(windowLength/Epoch) + 1
 )
 
+// windowBurst is how much more than the rate two seconds may have: less than the
+// two percent that are allowed, for who writes a little after it was granted.
+func windowBurst(rate int64) int64 { return BurstOf(rate) * 7 / 4 }
+
 // newWindow returns an empty window for a rate a second.
 func newWindow(rate int64, now time.Time) window {
-	return window{start: now, most: mulDiv(rate, int64(windowLength), int64(time.Second)) + BurstOf(rate)}
+	return window{start: now, most: mulDiv(rate, int64(windowLength), int64(time.Second)) + windowBurst(rate)}
 }
 
 // roll moves on to a time. A little backwards it stays where it is; a clock that

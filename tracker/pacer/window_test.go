@@ -30,7 +30,7 @@ func TestWindowBoundsTwoSeconds(t *testing.T) {
 			log = append(log, spent{now.Sub(epoch0), n - back})
 			sum += n - back
 		}
-		most := 2*rate + BurstOf(rate)
+		most := 2*rate + windowBurst(rate)
 		for i, first := range log {
 			var inside int64
 			for _, s := range log[i:] {

@@ -18,10 +18,11 @@ import (
 //	 v
 //	the ring of the Share; Tick divides what came among all in it
 //
-// Two things bound what is granted. The bucket keeps the rate to within its
+// Three things bound what is granted. The bucket keeps the rate to within its
 // burst, unless a tick is late while somebody waits: then what came since the
-// last one is still there. The window keeps any two seconds to the rate and a
-// burst, however late the ticks were before.
+// last one is still there. The pace lets that go out at once, and what is older
+// little by little. The window keeps any two seconds to the rate and less than
+// two bursts, however late the ticks were before.
 type Writes struct {
 	pockets [writePockets]linePocket
 	writers atomic.Uint32 // that there ever were
@@ -29,6 +30,7 @@ type Writes struct {
 	mu     sync.Mutex // guards what follows and the flow and granted of each Writer
 	rate   int64
 	bucket Bucket
+	pace   Bucket // what came since the last tick, and a little more: see smoothLocked
 	recent window
 	total  int64 // that was granted and not given back, but for what is ahead
 	ahead  int64 // that went into pockets since the last tick, and was not seen in them again
@@ -61,7 +63,7 @@ const inPocket = -1
 // worth a write of its own.
 func NewWrites(mode Sharing, rate, quantum int64, now time.Time) *Writes {
 	return &Writes{
-		rate: rate, bucket: NewBucket(rate, BurstOf(rate), now), recent: newWindow(rate, now),
+		rate: rate, bucket: NewBucket(rate, BurstOf(rate), now), pace: NewBucket(rate+rate/makeUp, BurstOf(rate), now), recent: newWindow(rate, now),
 		share: NewShare(mode, rate, quantum), due: now, ticked: now,
 	}
 }
@@ -137,6 +139,7 @@ func (c *Writer) try(now time.Time, n int64) (granted int64, ok bool) {
 // takeLocked books n bytes that are granted, and returns the slot that has them.
 func (w *Writes) takeLocked(now time.Time, n int64) (slot int64) {
 	w.bucket.Charge(now, n)
+	w.pace.Charge(now, n)
 	w.total += n
 	return w.recent.add(now, n)
 }
@@ -144,6 +147,7 @@ func (w *Writes) takeLocked(now time.Time, n int64) (slot int64) {
 // fillLocked puts n tokens into a pocket.
 func (w *Writes) fillLocked(now time.Time, p *pocket, n int64) {
 	w.bucket.Charge(now, n)
+	w.pace.Charge(now, n)
 	w.ahead += n
 	p.left.Add(n)
 }
@@ -154,6 +158,7 @@ func (w *Writes) emptyLocked(now time.Time, p *pocket) {
 		left := p.left.Swap(0)
 		w.ahead -= left
 		w.bucket.Refund(now, left)
+		w.pace.Refund(now, left)
 	}
 }
 
@@ -170,7 +175,7 @@ func (w *Writes) reclaimLocked(now time.Time) {
 
 // roomLocked returns how much may be granted now.
 func (w *Writes) roomLocked(now time.Time) int64 {
-	return min(w.bucket.Level(now), w.recent.room(now)-max(w.ahead, 0))
+	return min(w.bucket.Level(now), w.pace.Level(now), w.recent.room(now)-max(w.ahead, 0))
 }
 
 // Late says that a grant of n bytes that was waited for is written only now: on
@@ -195,6 +200,7 @@ func (c *Writer) Unwritten(now time.Time, n int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.bucket.Refund(now, n)
+	w.pace.Refund(now, n)
 	if c.slot == inPocket {
 		w.ahead -= n // which may be below zero, when the last tick saw it as written
 	} else {
@@ -226,6 +232,7 @@ func (w *Writes) SetRate(now time.Time, rate int64) {
 	w.rate = rate
 	w.share.SetRate(rate)
 	w.bucket.SetRate(now, rate, BurstOf(rate))
+	w.pace.SetRate(now, rate+rate/makeUp, BurstOf(rate))
 	w.recent = newWindow(rate, now)
 	w.holdLocked(now)
 }
@@ -247,6 +254,7 @@ func (w *Writes) tickLocked(now time.Time) {
 	if passed := now.Sub(w.ticked); passed > late {
 		w.hold.missed(&w.bucket, now, passed)
 	}
+	w.smoothLocked(now.Sub(w.ticked))
 	w.ticked = now
 	w.reclaimLocked(now)
 	// A tick comes a little early as often as late; and more than the longest
@@ -255,6 +263,20 @@ func (w *Writes) tickLocked(now time.Time) {
 		w.divideLocked(now)
 	}
 	w.holdLocked(now)
+}
+
+// makeUp is which part of the rate may go out beside it to make up for what
+// could not before.
+const makeUp = 256
+
+// smoothLocked lets all go out that came since the last tick, however late this
+// one is, but what is older only little by little: at once it would fill the
+// window, and two seconds later nothing could go out for as long as it took.
+func (w *Writes) smoothLocked(passed time.Duration) {
+	w.pace.Hold(0)
+	if epoch := w.share.Epoch(); passed <= 2*Lateness {
+		w.pace.Hold(mulDiv(w.rate, int64(max(min(passed, Lateness), epoch)), int64(time.Second)))
+	}
 }
 
 // divideLocked ends an epoch.
