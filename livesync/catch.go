@@ -29,7 +29,8 @@ const leastUptime = 10 * time.Second
 // locks of the store.
 type catching struct {
 	CatchUp
-	journal *catchup.Journal
+	journal *catchup.Journal                // of stops
+	returns *catchup.Journal                // of all else
 	learner atomic.Pointer[catchup.Learner] // of the stream that comes
 	tls     *tls.Config
 	wanted  chan struct{} // the machine may want something
@@ -58,7 +59,7 @@ type CatchUpStatus struct {
 
 func newCatching(cfg *Config) (*catching, error) {
 	config, err := catchup.TLS(cfg.Keys)
-	c := &catching{CatchUp: *cfg.CatchUp, journal: new(catchup.Journal), tls: config, wanted: make(chan struct{}, 1)}
+	c := &catching{CatchUp: *cfg.CatchUp, journal: catchup.NewJournal(time.Time{}), returns: catchup.NewReturns(time.Time{}), tls: config, wanted: make(chan struct{}, 1)}
 	c.Learned = c.journal.Learn
 	return c, err
 }
@@ -66,6 +67,7 @@ func newCatching(cfg *Config) (*catching, error) {
 // start begins to listen for nodes. The caller holds n.mu.
 func (c *catching) start(now time.Time) {
 	c.journal.Begin(now)
+	c.returns.Begin(now)
 	c.machine = catchup.NewMachine(now, c.Since, c.Part, c.Timeout)
 }
 
@@ -88,20 +90,20 @@ func (c *catching) offered(r *wire.Record) {
 	}
 	if r.Flags&wire.Stopped != 0 {
 		c.journal.Add(r.InfoHash, r.Peer)
+	} else {
+		c.returns.Add(r.InfoHash, r.Peer)
 	}
 }
 
 // heard is told of what other nodes tell, before it is applied.
 func (c *catching) heard(now time.Time, rs []wire.Record) {
 	c.journal.Tick(now)
+	c.returns.Tick(now)
 	if l := c.learner.Load(); l != nil {
 		l.Note(rs...)
 	}
-	for i := range rs {
-		if rs[i].Flags&wire.Stopped != 0 {
-			c.journal.Add(rs[i].InfoHash, rs[i].Peer)
-		}
-	}
+	c.journal.AddAll(rs, true)
+	c.returns.AddAll(rs, false)
 }
 
 // describe changes what the node says of itself while it has not caught up. The caller holds n.mu.
@@ -185,7 +187,8 @@ func (n *Node) Fetch(now time.Time) (want *catchup.Want, request []byte) {
 	}
 	own := c.journal.Since(now, want.Since.Add(-c.blur()))
 	c.status.Running, c.status.From, c.status.Torrents, c.status.Peers, c.status.Expected, c.status.Took = true, want.ID, 0, 0, 0, 0
-	c.learner.Store(catchup.NewLearner(now, c.Store, *want, own))
+	came := c.returns.Since(now, want.Since.Add(-c.blur()))
+	c.learner.Store(catchup.NewLearner(now, c.Store, *want, own, came))
 	r := want.Request(want.After, n.ident.id, n.keyed.sealer.Epoch())
 	n.log.Debug().Stringer("node", want.ID).Stringer("address", want.Addr).Dur("within_ms", r.Within).Msg("catching up: asks a node")
 	return want, r.Append(nil)

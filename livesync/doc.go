@@ -98,7 +98,8 @@
 //	Receive -> noted -> Apply           the stream -> without what was noted -> Restore
 //	Offer   -> noted, queue                                                     again what was noted during it
 //
-// For those who ask us there is a journal of the stops of the last ten minutes: of all else the store has the present state.
+// For those who ask us there is a journal of the stops of the last ten minutes: of all else the store has the present state. One of all other records
+// of the last two minutes is for ourselves: in the store a peer has the tick in which it was seen only, and a stop elsewhere may lie in the same one.
 //
 // # In sync
 //

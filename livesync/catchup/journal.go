@@ -11,6 +11,9 @@ const (
 	// journalTime and journalSize bound how far back a journal reaches.
 	journalTime = 10 * time.Minute
 	journalSize = 1_000_000
+	// returnTime and returnSize do so for the journal of those who came or came back: longer than a tick in which stores count.
+	returnTime = 2 * time.Minute
+	returnSize = 1 << 18
 	// journalChunk is how many stops are kept in one piece of memory, 56 KiB.
 	journalChunk = 1024
 )
@@ -18,6 +21,9 @@ const (
 // Journal is the log of the stops of the last ten minutes, at most a million: a store keeps nothing of a peer that is gone, and who catches
 // up must learn that it went. It takes memory as it needs it and gives it back. It may be used by any number of goroutines.
 type Journal struct {
+	span time.Duration // how far back it reaches
+	size int           // stops that it holds at most
+
 	mu     sync.Mutex // guards all below; nobody is called while it is held
 	clock  time.Time  // the latest time it was told
 	start  time.Time
@@ -39,9 +45,28 @@ type stop struct {
 
 // NewJournal returns an empty journal, which knows of every stop from now on.
 func NewJournal(now time.Time) *Journal {
-	j := new(Journal)
+	j := &Journal{span: journalTime, size: journalSize}
 	j.Begin(now)
 	return j
+}
+
+// NewReturns returns an empty journal for those who came or came back, in which they are noted as others who stop. A store knows only the
+// tick in which it saw a peer, not whether that was before or after a stop within it.
+func NewReturns(now time.Time) *Journal {
+	j := &Journal{span: returnTime, size: returnSize}
+	j.Begin(now)
+	return j
+}
+
+// AddAll notes the peers of records that are stops, or of those that are not.
+func (j *Journal) AddAll(rs []wire.Record, stops bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range rs {
+		if r := &rs[i]; (r.Flags&wire.Stopped != 0) == stops {
+			j.add(r.InfoHash, r.Peer, 0)
+		}
+	}
 }
 
 // Begin empties the journal, which knows of every stop from now on.
@@ -85,7 +110,7 @@ func (j *Journal) Learn(now time.Time, late time.Duration, leavers []wire.Leaver
 func (j *Journal) add(hash wire.InfoHash, peer wire.Peer, late uint32) {
 	now := j.clock
 	j.forget(now)
-	if j.count == journalSize {
+	if j.count == j.size {
 		j.whole = j.start.Add(time.Duration(j.at(0).at) + 1)
 		j.drop()
 	}
@@ -161,11 +186,11 @@ func (j *Journal) at(i int) *stop {
 
 // forget drops what is too old.
 func (j *Journal) forget(now time.Time) {
-	least := int64(now.Sub(j.start) - journalTime)
+	least := int64(now.Sub(j.start) - j.span)
 	for j.count > 0 && j.at(0).at < least {
 		j.drop()
 	}
-	if begin := now.Add(-journalTime); j.whole.Before(begin) {
+	if begin := now.Add(-j.span); j.whole.Before(begin) {
 		j.whole = begin
 	}
 }

@@ -20,6 +20,10 @@ var ErrMeanwhile = errors.New("too many records came meanwhile")
 // ErrLate says that an answer began so long after it was asked for that it does not reach back far enough. Ask again.
 var ErrLate = errors.New("the answer was too long on its way")
 
+// returnError is how much later than a stop elsewhere a record must have been applied here to say that the peer came back after it: records that
+// were lost are applied that much later than they were sent.
+const returnError = 3 * time.Second
+
 // Store is what a learner and a teller need of the tracker's store.
 type Store struct {
 	// Walk begins a walk over the peers that the cluster learned of within that time, 0 for all.
@@ -75,28 +79,36 @@ type Learner struct {
 	noted     map[peerKey]bool            // true: it completed
 	completed map[wire.InfoHash][]peerKey // those, by torrent
 	stopped   map[peerKey]time.Time       // before it was asked
+	came      map[peerKey]time.Time       // likewise, or came back
 	storing   bool                        // a block is
 	again     []wire.Record               // that came meanwhile
 	full      bool
 }
 
-// NewLearner returns a learner of a stream that is asked for soon. Own are the stops in our journal since before the cut.
-func NewLearner(now time.Time, store Store, want Want, own []wire.Leaver) *Learner {
+// NewLearner returns a learner of a stream that is asked for soon. Own are the stops in our journal since before the cut, came those who came or
+// came back since then.
+func NewLearner(now time.Time, store Store, want Want, own, came []wire.Leaver) *Learner {
 	asked := now
 	if want.After.After(now) {
 		asked = want.After
 	}
-	l := &Learner{
+	return &Learner{
 		store: store, asked: asked, want: want, dec: NewDecoder(),
-		noted: make(map[peerKey]bool), completed: make(map[wire.InfoHash][]peerKey), stopped: make(map[peerKey]time.Time, len(own)),
+		noted: make(map[peerKey]bool), completed: make(map[wire.InfoHash][]peerKey),
+		stopped: latest(now, own), came: latest(now, came),
 	}
-	for i := range own {
-		k, at := peerKey{own[i].InfoHash, own[i].Peer}, now.Add(-time.Duration(own[i].Age)*time.Millisecond)
-		if at.After(l.stopped[k]) {
-			l.stopped[k] = at
+}
+
+// latest returns when each peer is noted last.
+func latest(now time.Time, noted []wire.Leaver) map[peerKey]time.Time {
+	times := make(map[peerKey]time.Time, len(noted))
+	for i := range noted {
+		k, at := peerKey{noted[i].InfoHash, noted[i].Peer}, now.Add(-time.Duration(noted[i].Age)*time.Millisecond)
+		if at.After(times[k]) {
+			times[k] = at
 		}
 	}
-	return l
+	return times
 }
 
 // Note is told of every record that is applied, before it is, and of every one that is offered. It does not block for long.
@@ -186,6 +198,9 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 			delete(l.stopped, k) // the teller knows of it: what it says of the peer came afterwards
 		}
 		if noted || ok && own.Add(time.Second).After(at) || at.Before(l.want.Since.Add(-2*margin)) {
+			continue
+		}
+		if back, ok := l.came[k]; ok && back.After(at.Add(returnError)) {
 			continue
 		}
 		kept = append(kept, v)
