@@ -16,6 +16,12 @@ import (
 const (
 	// maxConnections is how many nodes are told at once.
 	maxConnections = 8
+	// maxStrangers is how many connections may be there that have not shown the key yet, and maxOfOne how many of them from one address:
+	// who has no key must not keep those out who have.
+	maxStrangers = 64
+	maxOfOne     = 8
+	// strangerPause is how long one that came to nothing counts on, so that a handshake costs who cannot finish it more than us.
+	strangerPause = time.Second
 	// handshakeTime is how long a connection may take until the request is there; and a connection that is not taken, to fail.
 	handshakeTime = 5 * time.Second
 	// paidPiece is how many bytes the budget is asked for at once: about a packet.
@@ -54,7 +60,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer stop()
 	var all sync.WaitGroup
 	defer all.Wait()
-	places := make(chan struct{}, maxConnections)
+	places, entrance := make(chan struct{}, maxConnections), hall{of: make(map[netip.Addr]int)}
 	for {
 		conn, err := ln.Accept()
 		if ctx.Err() != nil {
@@ -66,30 +72,72 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			continue
 		}
-		select {
-		case places <- struct{}{}:
-			all.Go(func() {
-				defer func() { <-places }()
-				s.serve(ctx, conn)
-			})
-		default:
-			conn.Close() // whoever is refused asks another node, or later
+		addr := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		if !entrance.enter(addr) {
+			conn.Close()
+			continue
 		}
+		all.Go(func() {
+			defer conn.Close()
+			stop := context.AfterFunc(ctx, func() { conn.Close() })
+			defer stop()
+			s.serve(ctx, conn, places, func(stranger bool) {
+				if stranger {
+					conn.Close()
+					sleep(ctx, strangerPause)
+				}
+				entrance.leave(addr)
+			})
+		})
 	}
 }
 
-// serve answers one connection.
-func (s *Server) serve(ctx context.Context, raw net.Conn) {
-	defer raw.Close()
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	defer stop()
+// hall is where connections wait until they have shown the key.
+type hall struct {
+	mu  sync.Mutex // guards the rest
+	all int
+	of  map[netip.Addr]int
+}
+
+// enter reports whether there is room for a connection from an address.
+func (h *hall) enter(a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all >= maxStrangers || h.of[a] >= maxOfOne {
+		return false
+	}
+	h.all++
+	h.of[a]++
+	return true
+}
+
+// leave makes room for another.
+func (h *hall) leave(a netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all--
+	if h.of[a]--; h.of[a] == 0 {
+		delete(h.of, a)
+	}
+}
+
+// serve answers one connection. Known is called once, as soon as it turns out whether the other side is a stranger.
+func (s *Server) serve(ctx context.Context, raw net.Conn, places chan struct{}, known func(stranger bool)) {
 	log := s.Log.With().Stringer("address", raw.RemoteAddr()).Logger()
 	raw.SetDeadline(time.Now().Add(handshakeTime))
 	conn := tls.Server(raw, s.TLS)
 	var b [RequestSize]byte
-	if _, err := io.ReadFull(conn, b[:]); err != nil {
+	_, err := io.ReadFull(conn, b[:])
+	known(err != nil)
+	if err != nil {
 		log.Debug().Err(err).Msg("catching up: a connection came to nothing")
 		return
+	}
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+	default:
+		return // whoever is refused asks another node, or later
 	}
 	r, err := ParseRequest(b[:])
 	var teller *Teller

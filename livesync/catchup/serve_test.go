@@ -126,6 +126,51 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// strangerFrom dials from an address of its own; 127.0.0.2 is another host as far as a server can see.
+func strangerFrom(t *testing.T, addr string, w *Want) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
+	conn, err := d.Dial("tcp", w.Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestIdleStranger opens more connections than nodes are told at once, and says nothing: whoever has the key is answered all the same.
+func TestIdleStranger(t *testing.T) {
+	cfg := mustTLS(t, seal.Key{1})
+	w := startServer(t, cfg, someSwarms(rand.New(rand.NewPCG(1, 1)), 10), nil)
+	for range 4 * maxConnections {
+		strangerFrom(t, "127.0.0.2", w)
+	}
+	if _, err := fetch(cfg, w); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHandshakesOfStrangers tries a wrong certificate again and again: few of the handshakes are answered.
+func TestHandshakesOfStrangers(t *testing.T) {
+	cfg, wrong := mustTLS(t, seal.Key{1}), mustTLS(t, seal.Key{2})
+	wrong.VerifyConnection = nil
+	w := startServer(t, cfg, someSwarms(rand.New(rand.NewPCG(1, 1)), 10), nil)
+	answered, begun := 0, time.Now()
+	for range 5 * maxOfOne {
+		conn := tls.Client(strangerFrom(t, "127.0.0.2", w), wrong)
+		if conn.Handshake() == nil {
+			answered++
+		}
+		io.ReadAll(conn) // until the server has seen the certificate
+	}
+	if most := maxOfOne * (1 + int(time.Since(begun)/strangerPause)); answered > most {
+		t.Errorf("%d handshakes are answered, want %d at most", answered, most)
+	}
+	if _, err := fetch(cfg, w); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCertificate: nothing in it but the key, which follows from the cluster key.
 func TestCertificate(t *testing.T) {
 	a, b := mustTLS(t, seal.Key{1}), mustTLS(t, seal.Key{1})
