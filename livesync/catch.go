@@ -23,6 +23,9 @@ type CatchUp struct {
 // leastUptime is how long a node has been running at least when we hear of it: clocks and epochs are not exact.
 const leastUptime = 10 * time.Second
 
+// unknownUptime is how long a node is taken to have been running whose clock shows a time before its start: longer than peers live.
+const unknownUptime = 24 * time.Hour
+
 // catching is a node's part in catching up. It is made when the node is, and never in plain mode.
 //
 // The node's lock guards the machine. The journal and the learner have locks of their own, because [Node.Offer] is called under
@@ -120,12 +123,20 @@ func (n *Node) heedOther(now time.Time, sender *node, st *wire.State) {
 	if c == nil || c.machine == nil {
 		return
 	}
-	uptime := max(time.Duration(st.Sent-int64(sender.life.epoch)), leastUptime)
 	c.machine.Heard(now, catchup.Other{
 		Want:   catchup.Want{ID: sender.id, Epoch: sender.life.epoch, Addr: netip.AddrPortFrom(sender.address.Addr(), st.CatchUpPort)},
-		Uptime: uptime, Health: st.Health, Peers: st.Peers, New: sender.life.whole,
+		Uptime: uptime(st.Sent, sender.life.epoch), Health: st.Health, Peers: st.Peers, New: sender.life.whole,
 	})
 	c.poke()
+}
+
+// uptime returns how long a node has been running that sent a STATE at a time by its clock. Its epoch is when it started, unless the clock
+// was set back, then or since.
+func uptime(sent int64, epoch uint64) time.Duration {
+	if up := time.Duration(sent - int64(epoch)); up >= 0 {
+		return max(up, leastUptime)
+	}
+	return unknownUptime
 }
 
 // Knows is told, before the node runs, up to when the store knows all, or a part; see [CatchUp].
@@ -171,11 +182,21 @@ func (n *Node) catchDue(now time.Time) time.Time {
 // Fetch returns the stream that is to be asked for now, and the bytes to ask with; nil when there is none. Its bytes are for
 // [Node.Fetched], as many at a time as [Node.FetchSize] says, and its end for [Node.FetchOver].
 func (n *Node) Fetch(now time.Time) (want *catchup.Want, request []byte) {
+	want, request, l := n.beginFetch(now)
+	if want != nil { // there may be a million, for which nobody else waits
+		c, since := n.catch, want.Since.Add(-n.catch.blur())
+		l.Believe(now, c.journal.Since(now, since), c.returns.Since(now, since))
+	}
+	return want, request
+}
+
+// beginFetch chooses the stream, and makes who takes it in.
+func (n *Node) beginFetch(now time.Time) (want *catchup.Want, request []byte, l *catchup.Learner) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.catch
 	if c == nil || c.machine == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	ready := c.machine.Ready()
 	want = c.machine.Next(now)
@@ -183,15 +204,14 @@ func (n *Node) Fetch(now time.Time) (want *catchup.Want, request []byte) {
 		n.log.Info().Msg("there is no other node to catch up from")
 	}
 	if want == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	own := c.journal.Since(now, want.Since.Add(-c.blur()))
 	c.status.Running, c.status.From, c.status.Torrents, c.status.Peers, c.status.Expected, c.status.Took = true, want.ID, 0, 0, 0, 0
-	came := c.returns.Since(now, want.Since.Add(-c.blur()))
-	c.learner.Store(catchup.NewLearner(now, c.Store, *want, own, came))
+	l = catchup.NewLearner(now, c.Store, *want)
+	c.learner.Store(l)
 	r := want.Request(want.After, n.ident.id, n.keyed.sealer.Epoch())
 	n.log.Debug().Stringer("node", want.ID).Stringer("address", want.Addr).Dur("within_ms", r.Within).Msg("catching up: asks a node")
-	return want, r.Append(nil)
+	return want, r.Append(nil), l
 }
 
 // FetchSize returns how many bytes of the stream that comes are to be given to Fetched next, 0 when it came to its end.
@@ -266,15 +286,14 @@ func (n *Node) learner() *catchup.Learner {
 
 // Answer returns the stream that another node asks for, block by block.
 func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	c := n.catch
-	if c == nil || c.machine == nil || r.Target != n.ident.id || !n.keyed.mine(r.TargetEpoch) {
+	complete, ok := n.answers(now, &r)
+	if !ok {
 		return nil, catchup.ErrTarget
 	}
-	h := catchup.Header{ID: r.Target, Epoch: r.TargetEpoch, Within: r.Within, Complete: c.machine.Complete(now)}
+	h := catchup.Header{ID: r.Target, Epoch: r.TargetEpoch, Within: r.Within, Complete: complete}
 	var leavers []wire.Leaver
-	if r.Within != 0 {
+	if r.Within != 0 { // there may be a million, for which nobody else waits
 		leavers = c.journal.Since(now, now.Add(-r.Within-c.blur()))
 		if r.All || r.Within > c.journal.Reach(now) {
 			h.Within = 0 // of all stops before that, what is there now tells
@@ -282,6 +301,17 @@ func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error)
 	}
 	h.Torrents, h.Peers = c.Count()
 	return catchup.NewTeller(now, h, leavers, c.Walk(h.Within)), nil
+}
+
+// answers reports whether it is this node that is asked, and whether it knows all that the cluster knows.
+func (n *Node) answers(now time.Time, r *catchup.Request) (complete, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	if c == nil || c.machine == nil || r.Target != n.ident.id || !n.keyed.mine(r.TargetEpoch) {
+		return false, false
+	}
+	return c.machine.Complete(now), true
 }
 
 // CaughtUp reports whether the node may be sent clients: it has caught up since its start, or there was nobody to ask. A

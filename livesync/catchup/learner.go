@@ -85,9 +85,8 @@ type Learner struct {
 	full      bool
 }
 
-// NewLearner returns a learner of a stream that is asked for soon. Own are the stops in our journal since before the cut, came those who came or
-// came back since then.
-func NewLearner(now time.Time, store Store, want Want, own, came []wire.Leaver) *Learner {
+// NewLearner returns a learner of a stream that is asked for soon.
+func NewLearner(now time.Time, store Store, want Want) *Learner {
 	asked := now
 	if want.After.After(now) {
 		asked = want.After
@@ -95,8 +94,16 @@ func NewLearner(now time.Time, store Store, want Want, own, came []wire.Leaver) 
 	return &Learner{
 		store: store, asked: asked, want: want, dec: NewDecoder(),
 		noted: make(map[peerKey]bool), completed: make(map[wire.InfoHash][]peerKey),
-		stopped: latest(now, own), came: latest(now, came),
 	}
+}
+
+// Believe is told, before anything is taken in, of the stops in our journal since before the cut, and of those who came or came back since then. Nobody
+// waits for it: Note may be told of records meanwhile, which is before the journals are read, so that none is between the two.
+func (l *Learner) Believe(now time.Time, own, came []wire.Leaver) {
+	stopped, back := latest(now, own), latest(now, came)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped, l.came = stopped, back
 }
 
 // latest returns when each peer is noted last.

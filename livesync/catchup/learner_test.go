@@ -49,7 +49,8 @@ func (s *notebook) store() Store {
 func learn(t *testing.T, s *notebook, want Want, own []wire.Leaver, stream []byte, before func(*Learner)) *Learner {
 	t.Helper()
 	s.members, s.counts = map[peerKey]wire.Member{}, map[wire.InfoHash]uint64{}
-	l := NewLearner(epoch, s.store(), want, own, nil)
+	l := NewLearner(epoch, s.store(), want)
+	l.Believe(epoch, own, nil)
 	if before != nil {
 		before(l)
 	}
@@ -153,7 +154,8 @@ func TestCameBack(t *testing.T) {
 	var s notebook
 	s.members, s.counts = map[peerKey]wire.Member{}, map[wire.InfoHash]uint64{}
 	came := []wire.Leaver{{InfoHash: h1, Peer: peer4(1), Age: 1000}, {InfoHash: h1, Peer: peer4(2), Age: 8000}}
-	l := NewLearner(epoch, s.store(), someWant, nil, came)
+	l := NewLearner(epoch, s.store(), someWant)
+	l.Believe(epoch, nil, came)
 	stream := tell(someHeader, []wire.Leaver{{InfoHash: h1, Peer: peer4(1), Age: 9000}, {InfoHash: h1, Peer: peer4(2), Age: 9000}}, swarmOf(1, 0))
 	for l.Size() > 0 {
 		part := stream[:l.Size()]
@@ -204,15 +206,15 @@ func TestLearnerRefuses(t *testing.T) {
 		return l.Take(epoch, stream[n:n+l.Size()])
 	}
 	for _, w := range []Want{{ID: wire.NodeID{9}, Epoch: someHeader.Epoch}, {ID: someHeader.ID, Epoch: 1}} {
-		if err := first(NewLearner(epoch, s.store(), w, nil, nil)); err == nil {
+		if err := first(NewLearner(epoch, s.store(), w)); err == nil {
 			t.Errorf("%+v got the stream of another", w)
 		}
 	}
-	late := NewLearner(epoch.Add(-answerTime-1), s.store(), someWant, nil, nil)
+	late := NewLearner(epoch.Add(-answerTime-1), s.store(), someWant)
 	if err := first(late); err != ErrLate {
 		t.Errorf("an answer that was long on its way: %v", err)
 	}
-	l := NewLearner(epoch, s.store(), someWant, nil, nil)
+	l := NewLearner(epoch, s.store(), someWant)
 	for n := range maxMeanwhile + 1 {
 		l.Note(wire.Record{InfoHash: h1, Peer: peer4(n)})
 	}

@@ -1,0 +1,46 @@
+package livesync
+
+import (
+	"testing"
+	"time"
+
+	"starling/livesync/catchup"
+	"starling/wire"
+)
+
+// TestUptime: all that a node told since it started is asked for, whatever its clock shows.
+func TestUptime(t *testing.T) {
+	started := uint64(epoch.UnixNano())
+	for later, want := range map[time.Duration]time.Duration{
+		time.Minute: time.Minute, time.Second: leastUptime, 0: leastUptime, -1: unknownUptime, -time.Hour: unknownUptime,
+	} {
+		if got := uptime(epoch.Add(later).UnixNano(), started); got != want {
+			t.Errorf("sent %v after the start: up for %v, want %v", later, got, want)
+		}
+	}
+}
+
+// TestAnswerHoldsNobodyUp: receiver and sender go on while the journal and the store are asked what a stream is to hold.
+func TestAnswerHoldsNobodyUp(t *testing.T) {
+	listener, _ := newKeyedListener(t)
+	cfg := listener.cfg
+	var n *Node
+	asked := false
+	cfg.CatchUp = &CatchUp{Timeout: time.Hour, Store: catchup.Store{
+		Walk: func(time.Duration) catchup.Walk { return func(time.Time, *wire.Excerpt) bool { return false } },
+		Count: func() (torrents, peers uint64) {
+			if asked = n.mu.TryLock(); asked {
+				n.mu.Unlock()
+			}
+			return 0, 0
+		},
+	}}
+	n = New(cfg)
+	n.start(epoch)
+	if _, err := n.Answer(epoch, catchup.Request{Target: testID, TargetEpoch: 7, Within: time.Minute}); err != nil || !asked {
+		t.Errorf("%v, and the node's lock is free: %t", err, asked)
+	}
+	if _, err := n.Answer(epoch, catchup.Request{Target: testID, TargetEpoch: 6}); err != catchup.ErrTarget {
+		t.Errorf("another start is answered: %v", err)
+	}
+}
