@@ -16,18 +16,19 @@ type Forgery uint8
 
 // The forgeries. In plain mode nothing tells a good record from a forged one, so only those are played that a receiver can know.
 const (
-	Noisy    Forgery = iota // random bytes of random lengths
-	Cropped                 // recorded packets, cut short
-	OwnIDs                  // packets without records under the nodes' ids
-	Foreign                 // the same as planted, from an address that is not listened to
-	Replayed                // recorded packets as they were
-	Planted                 // well-formed records of clients that never were
-	Changed                 // recorded packets with some bits changed
-	Renamed                 // recorded packets under another node's id
+	Noisy      Forgery = iota // random bytes of random lengths
+	Cropped                   // recorded packets, cut short
+	OwnIDs                    // packets without records under the nodes' ids
+	Foreign                   // the same as planted, from an address that is not listened to
+	Replayed                  // recorded packets as they were
+	Planted                   // well-formed records of clients that never were
+	Changed                   // recorded packets with some bits changed
+	Renamed                   // recorded packets under another node's id
+	PlayedBack                // all that was recorded of one node, in its order
 	forgeries
 )
 
-var forgeryNames = [...]string{"noise", "cropped", "own ids", "foreign", "replayed", "planted", "changed", "renamed"}
+var forgeryNames = [...]string{"noise", "cropped", "own ids", "foreign", "replayed", "planted", "changed", "renamed", "played back"}
 
 func (f Forgery) String() string { return forgeryNames[f] }
 
@@ -74,6 +75,10 @@ func (r *record) has(pkt []byte, id wire.NodeID) bool {
 // forge sends some forged packets to all nodes.
 func (c *cluster) forge(e *Event) {
 	rng := rand.New(rand.NewPCG(e.Salt, 5))
+	if e.Forgery == PlayedBack {
+		c.playBack(rng)
+		return
+	}
 	for range 1 + rng.IntN(40) {
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(1 + rng.IntN(c.Nodes+3))}), uint16(rng.IntN(65536)))
 		var p recorded
@@ -92,6 +97,25 @@ func (c *cluster) forge(e *Event) {
 		}
 		for _, m := range c.members {
 			c.deliver(m, from, b, time.Duration(rng.IntN(int(time.Millisecond))))
+		}
+	}
+}
+
+// playBack sends all that was recorded of one node, from a time on, a millisecond between two packets.
+func (c *cluster) playBack(rng *rand.Rand) {
+	packets := c.record.packets
+	if len(packets) == 0 {
+		return
+	}
+	first := rng.IntN(len(packets))
+	id, n := string(packets[first].b[:4]), 0
+	for _, p := range packets[first:] {
+		if string(p.b[:4]) != id {
+			continue
+		}
+		n++
+		for _, m := range c.members {
+			c.deliver(m, p.from, p.b, time.Duration(n)*time.Millisecond)
 		}
 	}
 }

@@ -138,8 +138,9 @@ func (g *generator) fill(e *Event) {
 	case Flood:
 		e.For = 0
 		e.Clients = 1 + g.rng.IntN(500)
-		if g.chance(0.05) {
+		if g.chance(0.1) { // while nothing can leave, so that some must be discarded
 			e.Clients = manyClients * 2
+			g.Events = append(g.Events, Event{Kind: Unplug, At: max(0, e.At-time.Second), For: 5 * time.Second, Node: e.Node})
 		}
 		e.Client = len(g.Clients)
 		for range e.Clients {
