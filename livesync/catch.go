@@ -323,13 +323,19 @@ func (n *Node) CaughtUp() bool {
 	return c == nil || c.machine != nil && c.machine.Ready()
 }
 
-// InStep reports whether the node has caught up and nothing has passed it by since, as far as it can tell: what is told from now on
-// is all that its store will lack.
-func (n *Node) InStep() bool {
+// OutOfStep returns how long ago the node was in step with the others last, as far as it can tell, and 0 when it is: what is told
+// from now on is then all that its store will lack.
+func (n *Node) OutOfStep(now time.Time) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c := n.catch
-	return c != nil && c.machine != nil && c.machine.Ready() && c.machine.Lacks() == 0
+	switch c := n.catch; {
+	case c == nil:
+		return 0
+	case c.machine == nil: // it has not begun
+		return catchup.NewMachine(now, c.Since, c.Part, c.Timeout).OutOfStep(now)
+	default:
+		return c.machine.OutOfStep(now)
+	}
 }
 
 // catchUpStatus returns how it stands. The caller holds n.mu.

@@ -95,9 +95,6 @@ func (s *shard) walkTorrent(at time.Duration, r *torrent, c *Cursor, dst *wire.E
 		if !c.Booked && s.outlives(words[len(words)-1]) {
 			m.Seen = int32(m.Told)
 		}
-		if !c.Booked && s.seenSince(at, words[len(words)-1]) >= at {
-			m.Seen += int32(milliseconds(s.seen.unit)) // it was restored from before the start, up to a tick too young
-		}
 		dst.Members = append(dst.Members, m)
 	}
 	for ; c.family < tables; c.family, c.from = c.family+familyBit, 0 {

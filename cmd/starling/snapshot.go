@@ -86,7 +86,7 @@ func (s *snapshots) load(now time.Time) {
 		s.log.Warn().Str("file", s.path).Time("written", header.Time).Msg("the snapshot is from the future, the clock was set back: its peers count as just seen")
 	}
 	if age < s.timeout {
-		s.livesync.Knows(header.Time.Add(min(age, 0)), !header.Complete)
+		s.livesync.Knows(header.Time.Add(min(age, 0)-header.Within), !header.Complete)
 	}
 	stats := s.tracker.Stats()
 	s.log.Info().Str("file", s.path).Uint64("torrents", stats.Torrents).Uint64("peers", stats.Peers4+stats.Peers6).
@@ -127,7 +127,8 @@ func rest(ctx context.Context, d time.Duration) error {
 // save writes the file.
 func (s *snapshots) save(pause func(worked time.Duration) error) {
 	now := time.Now()
-	h := catchup.Header{ID: s.livesync.Status().ID, Snapshot: true, Complete: s.livesync.InStep()}
+	behind := s.livesync.OutOfStep(now)
+	h := catchup.Header{ID: s.livesync.Status().ID, Snapshot: true, Within: behind, Complete: behind == 0}
 	stats := s.tracker.Stats()
 	h.Torrents, h.Peers = stats.Torrents, stats.Peers4+stats.Peers6
 	t := catchup.NewTeller(now, h, nil, walk(s.tracker, tracker.Cursor{Booked: true}))

@@ -392,6 +392,17 @@ func (m *Machine) Complete(now time.Time) bool {
 	return m.ready && (m.complete || now.Sub(m.started) >= m.whole)
 }
 
+// OutOfStep returns how long ago the node was in step with the cluster last, 0 when it is.
+func (m *Machine) OutOfStep(now time.Time) (behind time.Duration) {
+	for i := range m.lacks {
+		behind = max(behind, min(now.Sub(m.lacks[i].since), mostBehind), time.Millisecond)
+	}
+	return behind
+}
+
+// mostBehind is longer ago than any stop that is still known.
+const mostBehind = 24 * time.Hour
+
 // Going returns the stream that comes, nil when none does.
 func (m *Machine) Going() *Want { return m.going }
 

@@ -196,6 +196,9 @@ func TestMachineProperties(t *testing.T) {
 					m.Ended(now, &Header{}, nil)
 				}
 			}
+			if (m.OutOfStep(now) == 0) != (m.Lacks() == 0) {
+				t.Fatalf("seed %d: %v behind with %d lacks", seed, m.OutOfStep(now), m.Lacks())
+			}
 			going := m.Going()
 			if w := m.Next(now); w != nil {
 				o := m.others[w.ID]
@@ -211,7 +214,7 @@ func TestMachineProperties(t *testing.T) {
 				m.Ended(now, &Header{Complete: true}, nil)
 			}
 		}
-		if !m.Ready() || m.Lacks() != 0 {
+		if !m.Ready() || m.Lacks() != 0 || m.OutOfStep(now) != 0 {
 			t.Fatalf("seed %d: ready %v, %d lacks", seed, m.Ready(), m.Lacks())
 		}
 	}

@@ -49,7 +49,7 @@ type Header struct {
 	ID       wire.NodeID
 	Epoch    uint64
 	Time     time.Time     // by the teller's clock
-	Within   time.Duration // only what the cluster learned within that time, in whole milliseconds; 0: everything
+	Within   time.Duration // only what the cluster learned within that time, in whole milliseconds; 0: everything. A snapshot: how long its node had been out of step
 	Torrents uint64        // that the teller has
 	Peers    uint64
 	Snapshot bool // of the node itself

@@ -30,7 +30,9 @@ func (m *member) save() {
 // write writes the snapshot now.
 func (m *member) write() {
 	m.saved = m.now
-	h := catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true, Complete: m.node.InStep()}
+	h := catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true}
+	h.Within = m.node.OutOfStep(m.time())
+	h.Complete = h.Within == 0
 	m.snapshot = m.stream(h, tracker.Cursor{Booked: true})
 }
 
@@ -58,7 +60,7 @@ func (m *member) load() {
 		}
 		b = b[n:]
 		if block != nil {
-			m.knows, m.part = block.Header.Time, !block.Header.Complete
+			m.knows, m.part = block.Header.Time.Add(-block.Header.Within), !block.Header.Complete
 		}
 		if block != nil && block.Kind == catchup.KindSwarms {
 			r.Restore(m.time(), m.time().Sub(block.Header.Time.Add(block.At)), block.Excerpt)
