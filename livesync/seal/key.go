@@ -41,8 +41,11 @@ func NewKey() string {
 // looking; an error says what to do.
 func ReadFile(path string) (keys Keys, warning string, err error) {
 	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w (starling key > %s makes one, which all nodes need)", err, path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, "", fmt.Errorf("%w (copy it from another node, or make the first one: starling key > %s)", err, path)
+	}
+	if err != nil { // nothing about making one: that would replace the key that is there
+		return nil, "", err
 	}
 	defer f.Close()
 	info, err := f.Stat()
