@@ -32,9 +32,9 @@ func statusCommand() *cli.Command {
 		Description: `Asks a running node at its admin address. A node that is not heard by the
 others, or hears none, is not in the cluster: see the line that says so. With a
 cluster key "in sync" says whether all nodes hold the same peers, or why not.
-LOST and REPAIRED count packets; DIFFERS are peers that one of both nodes lacks
-or has in another role; LAG is the median of the last minute from sending to
-applying, as exact as the clocks of both agree.
+HEARD is how long ago; LOST and REPAIRED count packets; DIFFERS are peers that
+one of both nodes lacks or has in another role; LAG is the median of the last
+minute from sending to applying, as exact as the clocks of both agree.
 
    starling status
    starling status --admin 127.0.0.1:6972
@@ -150,6 +150,9 @@ func (l *livesyncStatus) line() string {
 // nodes that have just met do not believe each other's first packets.
 var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "unproven": 20}
 
+// meanings say of reasons to drop a packet what most often is behind them.
+var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)"}
+
 // troubles returns what an operator should look into.
 func (s *status) troubles() []string {
 	var all []string
@@ -162,7 +165,7 @@ func (s *status) troubles() []string {
 	var dropped []string
 	for _, d := range l.Dropped.list() {
 		if d.count > usual[d.reason] {
-			dropped = append(dropped, count(d.count)+" "+d.reason)
+			dropped = append(dropped, count(d.count)+" "+d.reason+meanings[d.reason])
 		}
 	}
 	if len(dropped) > 0 {

@@ -37,17 +37,17 @@ func TestStatusTable(t *testing.T) {
    in sync    not known: only nodes with a cluster key can tell
    version    v1.2.3
 
-NODE      ADDRESS                   HEARD   TORRENTS  PACKETS  RECORDS  LOST  DIALECT
-7f3a91c2  10.0.0.1:40123           itself  1,234,567        9      300     -
-01020304  10.0.0.2:9696          0.8s ago          3        8      290     0  seed
-a1b2c3d4  192.168.200.101:40000  1d1h ago  3,000,000    1,800   93,600     0
+NODE      ADDRESS                 HEARD   TORRENTS  PACKETS  RECORDS  LOST  DIALECT
+7f3a91c2  10.0.0.1:40123         itself  1,234,567        9      300     -
+01020304  10.0.0.2:9696            0.8s          3        8      290     0  seed
+a1b2c3d4  192.168.200.101:40000    1d1h  3,000,000    1,800   93,600     0
 `
 	if got := s.table(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
 
-// TestKeyedStatusTable: one node that differs, one that has just been met, one without a key.
+// TestKeyedStatusTable: one node that differs, one that has just been met, one that fell silent, one that ended, one without a key.
 func TestKeyedStatusTable(t *testing.T) {
 	s := exampleStatus()
 	no := false
@@ -58,17 +58,21 @@ func TestKeyedStatusTable(t *testing.T) {
 		{ID: "01020304", Address: "10.0.0.2:9696", LastHeard: 0.8, Mode: "keyed", Peers: 994700, Records: 1290300, Lost: 3, Repaired: 1204, Lag: 0.0007,
 			Health: "healthy", Divergence: &divergenceStatus{Peers: 5300, Share: 0.0053, Bound: 5064}},
 		{ID: "05060708", Address: "10.0.0.3:9696", LastHeard: 0.1, Mode: "keyed", Records: 1, Lag: -12, Health: "catching up"},
+		{ID: "090a0b0c", Address: "10.0.0.4:9696", LastHeard: 11, Mode: "keyed", Peers: 9, Health: "healthy"},
+		{ID: "0d0e0f10", Address: "10.0.0.5:9696", LastHeard: 42, Mode: "keyed", Peers: 9, Health: "draining"},
 		{ID: "a1b2c3d4", Address: "192.168.200.101:40000", LastHeard: 90, Mode: "plain", Records: 93600},
 	}
 	const want = `
    in sync    NO: 01020304 and this node hold 5,300 peers differently
    version    v1.2.3
 
-NODE      ADDRESS              HEARD      PEERS    RECORDS  LOST  REPAIRED   LAG  DIFFERS  IS
-7f3a91c2  10.0.0.1            itself  1,000,020        300     -         -     -        -
-01020304  10.0.0.2          0.8s ago    994,700  1,290,300     3     1,204   1ms    5,300  healthy
-05060708  10.0.0.3          0.1s ago          0          1     0         0  -12s        -  catching up
-a1b2c3d4  192.168.200.101  1m30s ago          -     93,600     0         0     -        -  without key
+NODE      ADDRESS           HEARD      PEERS  LOST  REPAIRED   LAG  DIFFERS  IS
+7f3a91c2  10.0.0.1         itself  1,000,020     -         -     -        -
+01020304  10.0.0.2           0.8s    994,700     3     1,204   1ms    5,300  healthy
+05060708  10.0.0.3           0.1s          0     0         0  -12s        -  catching up
+090a0b0c  10.0.0.4            11s          9     0         0   0ms        -  silent
+0d0e0f10  10.0.0.5            42s          9     0         0   0ms        -  ended
+a1b2c3d4  192.168.200.101   1m30s          -     0         0     -        -  without key
 `
 	if got := s.table(); !strings.HasSuffix(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -101,6 +105,7 @@ func TestTroubles(t *testing.T) {
 	}{
 		"none":     {func(s *status) { s.Livesync.Dropped.OwnID = 9 }, ""},
 		"dropped":  {func(s *status) { s.Livesync.Dropped.Source, s.Livesync.Dropped.Queue = 3, 1000 }, "dropped: 3 source, 1,000 queue"},
+		"keys":     {func(s *status) { s.Livesync.Dropped.Auth, s.Livesync.Dropped.Plain = 9, 2 }, "dropped: 9 auth (another key), 2 plain (no key)"},
 		"trouble":  {func(s *status) { s.Livesync.Trouble = "eth0 is down"; s.Nodes = nil }, "eth0 is down"},
 		"conflict": {func(s *status) { s.Livesync.Conflict = "10.0.0.9 has our id" }, "10.0.0.9 has our id"},
 		"withheld": {func(s *status) { s.Livesync.Withheld = "an opentracker of 2010" }, "an opentracker of 2010"},
