@@ -27,7 +27,7 @@ sender, tracker id, kind, content. Ends on Ctrl-C.
    starling dump --livesync-group 224.0.23.5:9696   what real opentrackers say
    starling dump --livesync-interface eth0 | grep 192.0.2.1:6881
    starling dump --json | jq 'select(.kind == "beacon")'
-   starling dump --cluster-key-file key             and whether tags are right`,
+   starling dump --cluster-key-file cluster.key     and whether tags are right`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "livesync-interface", Value: "auto", Usage: "The interface to listen on: `NAME, IP or auto`, which chooses as serve does."},
 			&cli.StringFlag{Name: "livesync-group", Value: wire.Group.String(), Usage: "The group to join, `ADDR`."},

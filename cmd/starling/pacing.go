@@ -24,8 +24,8 @@ func pacingCommand() *cli.Command {
 		Usage: "show the classes of a node and their present shares",
 		Description: `Draws the trees of classes of a running node: what each can count on, what it
 had in the last second, borrowed tokens included, and what became of the
-requests that had to wait. On a terminal it is drawn anew each second until
-Ctrl-C.
+requests that had to wait. On a terminal, of 130 columns at best, it is drawn
+anew each second until Ctrl-C.
 
    starling pacing
    starling pacing --once --admin 127.0.0.1:6972
