@@ -75,7 +75,8 @@
 //
 // Everybody sends a STATE each second, give or take a tenth. It says what the node has, is and wants (see [Member] and package wire), so that
 // beacons and inquiries among keyed nodes are not needed; they leave all the same, for nodes without a key, and what has a
-// tag those read as if it had none. A believed node that starts anew has another epoch, whose proof ends the old one.
+// tag those read as if it had none. A believed node that starts anew has another epoch, whose proof ends the old one. Who was not heard for half a minute
+// has to return a challenge again, since what it said meanwhile may have been recorded.
 //
 //	a packet                    from                          is
 //	with a trailer              anybody who is listened to    opened: forged, replayed and unproven ones are counted
@@ -160,6 +161,9 @@
 //	STATE                        1 s, give or take a tenth        keyed mode only, as the rest
 //	STATE for a newcomer         0 to 50 ms, 200 ms apart         it believes us sooner, and nobody can make us flood
 //	challenge                    10 s, good for 30 s              what was recorded before does not return it
+//	challenge after a proof      2 s                              the next start has to return one drawn after that
+//	silent, in keyed mode        30 s                             it has to return a challenge again
+//	address of a keyed node      5 s                              who sends again what we lost is not where it is
 //	not returned                 10 s                             who has the key and does not hear us is named
 //
 // # Time and randomness

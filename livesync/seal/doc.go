@@ -29,9 +29,9 @@
 //	               a STATE that                 a STATE that returns
 //	               verifies                     our challenge
 //	unknown   ------------------>   candidate   ------------------->   current   --------------------->   closing   ---->   closed
-//	   ^                                |                                 |     another is current,          |  10 s           |
-//	   |                                |                                 |     and it is epoch + 1          |                 |
-//	   |       pushed out by others     |                                 +--- another is current ---------- | --------------> |
+//	   ^                                |   ^                             | |     another is current,          |  10 s           |
+//	   |                                |   +-------- no STATE for 30 s --+ |     and it is epoch + 1          |                 |
+//	   |       pushed out by others     |                                   +--- another is current -------- | --------------> |
 //	   +--------------------------------+-----------------------------------------------------------------------  1 min  ------+
 //
 //	epoch       a STATE                           other packets
@@ -40,6 +40,9 @@
 //	current     verified                          verified
 //	closing     verified                          verified
 //	closed      replayed                          replayed
+//
+// At a proof all sequences up to that STATE count as seen, and from then on no other epoch of the sender is proven by a challenge that was
+// drawn before. So neither a STATE that was recorded and played first, nor one of an earlier life that we lost, moves anything.
 //
 // A sender whose sequences ran out goes on with epoch + 1, which needs no proof while epoch is current: nobody can have recorded it.
 // Each epoch has a window of sequences for tells and control packets; one that was seen is a replay. Records
