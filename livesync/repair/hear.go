@@ -17,7 +17,7 @@ func (m *Machine) Data(now time.Time, id wire.NodeID, epoch uint64, seq uint32, 
 	if p.w.top > top {
 		p.lives(now)
 	} else {
-		m.repeated(now, p, seq)
+		m.repeated(now, p, seq, v)
 	}
 	if v != Apply || p.w.held > 0 {
 		m.settle(p)
@@ -25,8 +25,12 @@ func (m *Machine) Data(now time.Time, id wire.NodeID, epoch uint64, seq uint32, 
 	return v
 }
 
-// repeated notes that somebody has sent a packet again: the sender itself, unless another node has promised that.
-func (m *Machine) repeated(now time.Time, p *peer, seq uint32) {
+// repeated notes that somebody has sent a packet again: the sender itself, unless another node has promised that, or the packet is so old
+// that nobody does who has the key.
+func (m *Machine) repeated(now time.Time, p *peer, seq uint32, v Verdict) {
+	if v == Duplicate && p.w.kept(now, seq) == nil {
+		return
+	}
 	if p.promised.IsZero() || now.Sub(p.promised) >= silence {
 		p.asked = time.Time{}
 	}

@@ -25,10 +25,11 @@ type pending struct {
 
 // standIn is told what somebody misses of a silent sender.
 func (m *Machine) standIn(now time.Time, p *peer, ranges []wire.Range) {
-	at := now.Add(m.store.upTo(jitter))
+	at, visits := now.Add(m.store.upTo(jitter)), windowSize // who has gone mad names everything again and again
 	for _, r := range ranges {
 		r.First, r.Last = max(r.First, p.w.tail), min(r.Last, p.w.top) // no longer than a window
-		for seq := r.First; seq <= r.Last; seq++ {
+		for seq := r.First; seq <= r.Last && visits > 0; seq++ {
+			visits--
 			if p.w.kept(now, seq) != nil && !m.pends(p, seq) && !m.pend(p, seq, at) {
 				return
 			}

@@ -17,7 +17,7 @@ const (
 // packet is a copy of a datagram. It has no pointers, so that the collector does not look into it.
 type packet struct {
 	n  int
-	at int64 // Unix nanoseconds of its arrival
+	at int64 // when it arrived, by the store's clock
 	b  [wire.MaxUnfragmented]byte
 }
 
@@ -28,6 +28,15 @@ type store struct {
 	spare []*packet
 	held  int // packets that wait behind gaps
 	rng   *rand.Rand
+	began time.Time // what its clock counts from
+}
+
+// clock returns a time in nanoseconds, as packets have it, which the system's clock does not move when it is set.
+func (s *store) clock(now time.Time) int64 {
+	if s.began.IsZero() {
+		s.began = now
+	}
+	return int64(now.Sub(s.began))
 }
 
 // get returns a copy of pkt, which must fit.

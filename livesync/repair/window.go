@@ -178,7 +178,7 @@ func (w *window) rise(top uint32) {
 // keep copies a packet into its slot.
 func (w *window) keep(now time.Time, seq uint32, pkt []byte) {
 	p := w.store.get(pkt)
-	p.at = now.UnixNano()
+	p.at = w.store.clock(now)
 	w.slots[seq%windowSize] = p
 }
 
@@ -236,7 +236,7 @@ func (w *window) kept(now time.Time, seq uint32) []byte {
 		return nil
 	}
 	p := w.slots[seq%windowSize]
-	if p == nil || now.UnixNano()-p.at > int64(bound) {
+	if p == nil || w.store.clock(now)-p.at > int64(bound) {
 		return nil
 	}
 	return p.bytes()
