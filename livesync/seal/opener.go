@@ -266,9 +266,6 @@ func (o *Opener) SignsLikeUs(id wire.NodeID) bool {
 	return e != nil && e.key == 0
 }
 
-// Forget forgets an id.
-func (o *Opener) Forget(id wire.NodeID) { delete(o.senders, id) }
-
 // find returns the epoch with that number, nil when it is not known.
 func (s *sender) find(now time.Time, number uint64) *epoch {
 	if s == nil {

@@ -390,10 +390,6 @@ func TestTablesAreBounded(t *testing.T) {
 	if e := o.senders[them].find(now, 999_999); e == nil || e.status != closed {
 		t.Error("the closed epoch is forgotten")
 	}
-	o.Forget(them)
-	if _, ok := o.Epoch(them); ok {
-		t.Error("it is not forgotten")
-	}
 }
 
 // Who only looks on tells right tags from wrong ones, in any order, and says which key made them.
