@@ -21,7 +21,7 @@ const (
 	stall = 10 * time.Second
 	// firstRest and lastRest bound how long a node is left alone that could not be caught up from.
 	firstRest = 2 * time.Second
-	lastRest  = time.Minute
+	lastRest  = 20 * time.Second
 	// hearsay is how long a node that serves already notes what comes before it asks: by then the other node has heard, or had
 	// repaired, what this one knew before. What is older in the stream must not undo it.
 	hearsay = 2 * time.Second
@@ -29,8 +29,10 @@ const (
 	forgotten = 5 * time.Second
 	// remembered is for how long it is known again when it is heard again.
 	remembered = time.Hour
-	// maxAttempts is how often one node is asked for what only it may know.
+	// maxAttempts is how often a node that is heard is asked before others are for what all may know, and ownAttempts before they are
+	// for what only it may know: some two minutes, while it may be heard and not hear.
 	maxAttempts = 3
+	ownAttempts = 8
 )
 
 // Other is what a node of which we know that it lives says of itself.
@@ -67,7 +69,7 @@ type lack struct {
 //	fetching   end of the stream                    what it brought lacks not    ready, idle
 //	           error, or nothing for 10 s           leave that node alone        resting
 //	resting    another node can be asked            fetch from it                fetching
-//	           2 s .. 1 min over                    fetch from the same          fetching
+//	           2 s .. 20 s over                     fetch from the same          fetching
 //	           nobody is left                       -                            ready, resting
 //
 //	lacks      when                                              since                   from
@@ -286,7 +288,7 @@ func (m *Machine) forget(now time.Time) {
 		if l.from == (wire.NodeID{}) || m.going != nil && m.goes == i {
 			continue
 		}
-		if known := m.there(l.from); known && l.attempts < maxAttempts || !known && now.Sub(l.noted) < forgotten {
+		if known := m.there(l.from); known && l.attempts < ownAttempts || !known && now.Sub(l.noted) < forgotten {
 			continue
 		}
 		l.from, l.attempts = wire.NodeID{}, 0
