@@ -57,7 +57,7 @@
 //
 // A node with a cluster key appends a trailer to types 0, 1 (records) and 3, and sends control packets that always have one:
 //
-//	-24             -12     -8 (from the end)    0
+//	-24             -16     -12                  0, the end
 //	 +---------------+-------+-------------------+
 //	 | epoch u64     | seq   | tag 12            |  the tag covers everything before itself
 //	 +---------------+-------+-------------------+
