@@ -44,6 +44,9 @@ func (n *node) warn() {
 	if cfg.keyWarning != "" {
 		log.Warn().Msg(cfg.keyWarning)
 	}
+	if len(cfg.keys) > 0 && n.iface == "" {
+		log.Warn().Msgf("%s has no effect while live sync is off", cfg.where("cluster-key-file"))
+	}
 	for _, name := range []string{"livesync-node-plain", "public-url"} {
 		if _, given := cfg.given[name]; given && len(cfg.keys) == 0 {
 			log.Warn().Msgf("%s has no effect without cluster-key-file", cfg.where(name))

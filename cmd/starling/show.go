@@ -151,7 +151,7 @@ func (l *livesyncStatus) line() string {
 var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "unproven": 20}
 
 // meanings say of reasons to drop a packet what most often is behind them.
-var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)"}
+var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)", "type": " (a node with a key, or a newer one?)"}
 
 // troubles returns what an operator should look into.
 func (s *status) troubles() []string {
