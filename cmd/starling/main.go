@@ -159,9 +159,29 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		return usagef("%s: the value is missing", dashed(strings.TrimLeft(name, "-")))
 	}
 	if m := invalidValue.FindStringSubmatch(msg); m != nil {
-		return usagef("%s: invalid value %s: %s", dashed(m[2]), m[1], m[3])
+		return usagef("%s: %s: %s", dashed(m[2]), m[1], wanted(c.Command.Flags, m[2], m[3]))
 	}
 	return usagef("%w", err)
+}
+
+// wanted says what the value of a flag is to be, where the flag package says only that it cannot read it; else the reason it gives.
+func wanted(flags []cli.Flag, name, reason string) string {
+	for _, f := range flags {
+		if f.Names()[0] != name || reason != "parse error" {
+			continue
+		}
+		switch f.(type) {
+		case *cli.DurationFlag:
+			return "want a duration, such as 250ms, 90s or 15m"
+		case *cli.IntFlag:
+			return "want a whole number"
+		case *cli.Float64Flag:
+			return "want a number"
+		case *cli.BoolFlag:
+			return "want true, false or no value"
+		}
+	}
+	return reason
 }
 
 // invalidValue matches the flag package's complaint about a value: the value, the flag, the reason.
