@@ -134,7 +134,7 @@ func (o *NodeStatus) sync(now time.Time) Sync {
 	d := &o.Divergence
 	switch silent := now.Sub(o.LastHeard); {
 	case silent > syncSilence:
-		return Sync{Known: true, Why: fmt.Sprintf("%s at %s has been silent for %s: it is down or cut off", o.ID, o.Address.Addr(), silent.Truncate(time.Second))}
+		return Sync{Known: true, Why: fmt.Sprintf("%s at %s has been silent for %s: down or cut off", o.ID, o.Address.Addr(), silent.Truncate(time.Second))}
 	case o.Member.Health == wire.CatchingUp:
 		return Sync{Known: true, Why: fmt.Sprintf("%s is catching up", o.ID)}
 	case o.OtherKey:
