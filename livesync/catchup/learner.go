@@ -14,6 +14,9 @@ const maxMeanwhile = 1_000_000
 // stopError is how much later a stop may be in one journal than in another: journals have the time when it was heard.
 const stopError = 4 * time.Second
 
+// pauseError is how much later it may be when we know of only one: a process that stood still reads afterwards what had waited.
+const pauseError = 15 * time.Second
+
 // ErrMeanwhile says that so much happened while a stream came that it cannot be told from what the stream says. Ask again.
 var ErrMeanwhile = errors.New("too many records came meanwhile")
 
@@ -78,8 +81,8 @@ type Learner struct {
 	mu        sync.Mutex                  // guards the rest
 	noted     map[peerKey]bool            // true: it completed
 	completed map[wire.InfoHash][]peerKey // those, by torrent
-	stopped   map[peerKey]time.Time       // before it was asked
-	came      map[peerKey]time.Time       // likewise, or came back
+	stopped   map[peerKey]notes           // before it was asked
+	came      map[peerKey]notes           // likewise, or came back
 	storing   bool                        // a block is
 	again     []wire.Record               // that came meanwhile
 	full      bool
@@ -106,14 +109,22 @@ func (l *Learner) Believe(now time.Time, own, came []wire.Leaver) {
 	l.stopped, l.came = stopped, back
 }
 
-// latest returns when each peer is noted last.
-func latest(now time.Time, noted []wire.Leaver) map[peerKey]time.Time {
-	times := make(map[peerKey]time.Time, len(noted))
+// notes is what a journal has of a peer.
+type notes struct {
+	last time.Time
+	n    int
+}
+
+// latest returns when each peer is noted last, and how often it is.
+func latest(now time.Time, noted []wire.Leaver) map[peerKey]notes {
+	times := make(map[peerKey]notes, len(noted))
 	for i := range noted {
 		k, at := peerKey{noted[i].InfoHash, noted[i].Peer}, now.Add(-time.Duration(noted[i].Age)*time.Millisecond)
-		if at.After(times[k]) {
-			times[k] = at
+		was := times[k]
+		if was.n++; at.After(was.last) {
+			was.last = at
 		}
+		times[k] = was
 	}
 	return times
 }
@@ -201,13 +212,13 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 		at := now.Add(-late - time.Duration(v.Age)*time.Millisecond)
 		_, noted := l.noted[k]
 		own, ok := l.stopped[k]
-		if ok && own.Sub(at) < stopError {
+		if off := own.last.Sub(at); ok && (off < stopError || own.n == 1 && off < pauseError) {
 			delete(l.stopped, k) // the teller knows of it: what it says of the peer came afterwards
 		}
-		if noted || ok && own.Add(time.Second).After(at) || at.Before(l.want.Since.Add(-2*margin)) {
+		if noted || ok && own.last.Add(time.Second).After(at) || at.Before(l.want.Since.Add(-2*margin)) {
 			continue
 		}
-		if back, ok := l.came[k]; ok && back.After(at.Add(returnError)) {
+		if back, ok := l.came[k]; ok && back.last.After(at.Add(returnError)) {
 			continue
 		}
 		kept = append(kept, v)
@@ -259,7 +270,7 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 				}
 				continue
 			}
-			if at, ok := l.stopped[k]; ok && at.After(made.Add(-time.Duration(m.Seen)*time.Millisecond)) {
+			if at, ok := l.stopped[k]; ok && at.last.After(made.Add(-time.Duration(m.Seen)*time.Millisecond)) {
 				continue
 			}
 			x.Members[out] = m

@@ -149,6 +149,18 @@ func TestOwnStops(t *testing.T) {
 	}
 }
 
+// TestOneStopHeardLate: the teller's stop is ours, which a pause made us hear late, so that who came back after it is believed; but not when we
+// know of two, of which the later is news to the teller.
+func TestOneStopHeardLate(t *testing.T) {
+	own := []wire.Leaver{{InfoHash: h1, Peer: peer4(1), Age: 1000}, {InfoHash: h1, Peer: peer4(2), Age: 9000}, {InfoHash: h1, Peer: peer4(2), Age: 1000}}
+	stops := []wire.Leaver{{InfoHash: h1, Peer: peer4(1), Age: 9500}, {InfoHash: h1, Peer: peer4(2), Age: 9500}}
+	var s notebook
+	learn(t, &s, someWant, own, tell(someHeader, stops, swarmOf(7, 0, 8000, 8000)), nil)
+	if _, ok := s.members[peerKey{h1, peer4(1)}]; !ok || len(s.members) != 1 {
+		t.Errorf("%v", s.members)
+	}
+}
+
 // TestCameBack: a stop elsewhere does not take out who was told of here well after it.
 func TestCameBack(t *testing.T) {
 	var s notebook
