@@ -57,6 +57,7 @@ type lack struct {
 	prune    bool        // see [Want]
 	noted    time.Time   // when we learned of it
 	attempts int
+	given    bool // it is asked of anybody too, while who knows it for sure is silent
 }
 
 // Machine decides when to catch up, from whom and since when. It is told what happens and returns what to do:
@@ -79,6 +80,7 @@ type lack struct {
 //	lost       repair gave up, or the sender has it no more      as repair says          the sender, or anybody
 //	met        a node is heard in an epoch we did not know, and  that epoch's start      the node
 //	           what it told before has passed us by
+//	given      who knew it fell silent, or could not be asked    as it was               anybody, and the node when it is heard again
 //	again      a node is heard in another epoch than before      when it was heard last  the node
 //
 // A node that falls silent and is heard again in the same epoch lacks us nothing: repair finds what was told meanwhile. One that was
@@ -158,7 +160,7 @@ func (m *Machine) Lost(now time.Time, id wire.NodeID, since time.Time) {
 func (m *Machine) add(l lack) {
 	for i := range m.lacks {
 		if was := &m.lacks[i]; was.from == l.from && !(m.going != nil && m.goes == i) {
-			was.noted = l.noted
+			was.noted, was.given = l.noted, false
 			if !was.since.IsZero() && l.since.Before(was.since) {
 				was.since, was.prune, was.all = l.since, l.prune, l.all || was.all
 			}
@@ -275,7 +277,8 @@ func (m *Machine) choose(now time.Time, l *lack) *Other {
 	return first
 }
 
-// forget leaves out nodes that fell silent; what only they knew is asked of anybody, unless it was just they who told us of it.
+// forget leaves out nodes that fell silent; what only they knew is asked of anybody, unless it was just they who told us of it, and
+// once more of them if they are heard again: while they were not heard by us, they may not have been by anybody.
 func (m *Machine) forget(now time.Time) {
 	for id, o := range m.others {
 		o.silent = o.silent || now.Sub(o.heard) >= forgotten
@@ -288,13 +291,22 @@ func (m *Machine) forget(now time.Time) {
 		if l.from == (wire.NodeID{}) || m.going != nil && m.goes == i {
 			continue
 		}
-		if known := m.there(l.from); known && l.attempts < ownAttempts || !known && now.Sub(l.noted) < forgotten {
-			continue
+		known := m.there(l.from)
+		switch {
+		case known && l.attempts < ownAttempts:
+			m.lacks[i].given = false
+		case !known && now.Sub(l.noted) < forgotten:
+		case !known && m.others[l.from] != nil && l.given:
+		case !known && m.others[l.from] != nil && len(m.lacks) < maxLacks:
+			m.lacks[i].given, m.lacks[i].attempts = true, 0
+			m.add(lack{since: l.since, all: l.all, prune: l.prune, noted: l.noted})
+		default:
+			m.remove(i)
+			i--
+			if !l.given {
+				m.add(lack{since: l.since, all: l.all, prune: l.prune, noted: l.noted})
+			}
 		}
-		l.from, l.attempts = wire.NodeID{}, 0
-		m.remove(i)
-		i--
-		m.add(l)
 	}
 }
 
@@ -397,6 +409,9 @@ func (m *Machine) Complete(now time.Time) bool {
 // OutOfStep returns how long ago the node was in step with the cluster last, 0 when it is.
 func (m *Machine) OutOfStep(now time.Time) (behind time.Duration) {
 	for i := range m.lacks {
+		if m.lacks[i].given {
+			continue
+		}
 		behind = max(behind, min(now.Sub(m.lacks[i].since), mostBehind), time.Millisecond)
 	}
 	return behind
@@ -408,8 +423,15 @@ const mostBehind = 24 * time.Hour
 // Going returns the stream that comes, nil when none does.
 func (m *Machine) Going() *Want { return m.going }
 
-// Lacks returns how many streams are still to be asked for.
-func (m *Machine) Lacks() int { return len(m.lacks) }
+// Lacks returns how many streams are still to be asked for, of nodes that are heard.
+func (m *Machine) Lacks() (n int) {
+	for i := range m.lacks {
+		if !m.lacks[i].given {
+			n++
+		}
+	}
+	return n
+}
 
 // earlier returns the earlier of two times, of which zero is never.
 func earlier(a, b time.Time) time.Time {
