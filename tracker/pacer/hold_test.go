@@ -34,7 +34,7 @@ func TestLateTicksLoseNothing(t *testing.T) {
 		}
 		busy[r.IntN(len(busy))] = true
 		served := make([]int64, len(busy))
-		now, last := epoch0, epoch0
+		now := epoch0
 		for now.Sub(epoch0) < 20*time.Second {
 			if changing && r.IntN(50) == 0 {
 				class := r.IntN(len(busy))
@@ -50,9 +50,9 @@ func TestLateTicksLoseNothing(t *testing.T) {
 			if late {
 				d = lateness(r)
 			}
-			last, now = now, now.Add(d)
+			now = now.Add(d)
 			if d > 2*Epoch {
-				tree.missed(now, now.Sub(last))
+				tree.missed(now, d)
 			}
 			s.Drain(now, func(class int, n int64) { served[class] += n })
 		}
