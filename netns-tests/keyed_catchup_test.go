@@ -168,9 +168,12 @@ func TestKillAndRestart(t *testing.T) {
 			leaver.announce(a.ip4, 0, "stopped")
 			c.hosts["x"].flock(a, 4000, 4000, 4000).wait()
 			b = c.serve("b", flags...)
-			if s := b.now(); s.Peers.IPv4 < 8000 {
-				t.Errorf("b is ready with %d peers of 8000", s.Peers.IPv4)
-			}
+			b.untilWithin(5*time.Second, "shows that it was ready with all clients", func(s status) error { // a status may be a second old
+				if s.Peers.IPv4 < 8000 {
+					return fmt.Errorf("it has %d of 8000", s.Peers.IPv4)
+				}
+				return nil
+			})
 			c.nodes[1] = b
 			c.allHold(8000, patience)
 			if _, restored := b.now(), len(b.logged("swarms restored")); state != (restored == 1) {
