@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/hex"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,72 +13,27 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"starling/livesync/livesynctest/dialogue"
 	"starling/livesync/seal"
 	"starling/wire"
 )
 
-var update = flag.Bool("update", false, "write what the dialogues under testdata say now")
-
-// TestDialogues plays the conversations under testdata. Each file is a series
-// of steps: commands, a line of dashes, and what happened, which -update writes anew. Nodes are
-// whole ones without their loops: time passes only where the text says so.
+// TestDialogues plays the conversations under testdata. Nodes are whole ones without their loops: time passes only where the text says so.
 func TestDialogues(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no dialogues: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if *update {
-				err = os.WriteFile(file, []byte(got), 0o644)
-			} else if got != string(want) {
-				t.Errorf("the dialogue went differently (-update accepts it):\n%s", got)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// play returns the dialogue with what happens now in place of what the text says happens.
-func play(t *testing.T, text string) string {
-	d := &dialogue{t: t, now: epoch}
-	var out strings.Builder
-	happened := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case happened && line != "":
-		case line == "----":
-			happened = true
-			out.WriteString(line + "\n" + d.out.String())
-			d.out.Reset()
-		default:
-			happened = false
-			out.WriteString(line + "\n")
-			if line != "" && line[0] != '#' {
-				d.command(strings.Fields(line))
-			}
-		}
-	}
-	return out.String()
+	dialogue.Play(t, func(t *testing.T, happened *strings.Builder) func([]string) {
+		return (&conversation{t: t, now: epoch, out: happened}).command
+	})
 }
 
 // epoch is when dialogues begin.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// dialogue is a segment without faults or delays, and the nodes on it.
-type dialogue struct {
+// conversation is a segment without faults or delays, and the nodes on it.
+type conversation struct {
 	t     *testing.T
 	now   time.Time
 	actor []*actor
-	out   strings.Builder
+	out   *strings.Builder
 	sent  []sentPacket
 }
 
@@ -117,7 +69,7 @@ type actor struct {
 //	deaf NAME [KIND]                          it hears no packets of a kind from now on, or everything again
 //	end NAME                                  it says what is left to be said, and falls silent
 //	show NAME                                 its status
-func (d *dialogue) command(f []string) {
+func (d *conversation) command(f []string) {
 	opts := map[string]string{}
 	for _, o := range f[1:] {
 		if k, v, ok := strings.Cut(o, "="); ok {
@@ -187,7 +139,7 @@ func hash(n int) []byte {
 	return h[:]
 }
 
-func (d *dialogue) join(name string, opts map[string]string) {
+func (d *conversation) join(name string, opts map[string]string) {
 	n := len(d.actor) + 1
 	a := &actor{name: name, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 40000)}
 	option := func(key, otherwise string) string {
@@ -237,7 +189,7 @@ func (d *dialogue) join(name string, opts map[string]string) {
 }
 
 // start starts a node with an empty store.
-func (d *dialogue) start(a *actor) {
+func (d *conversation) start(a *actor) {
 	cfg := a.cfg
 	cfg.Epoch = uint64(d.now.UnixNano())
 	a.model, a.gone = NewModel(), false
@@ -250,7 +202,7 @@ func (d *dialogue) start(a *actor) {
 }
 
 // end ends a node.
-func (d *dialogue) end(a *actor) {
+func (d *conversation) end(a *actor) {
 	a.node.End(d.now)
 	for pkt := a.node.Next(d.now); pkt != nil; pkt = a.node.Next(d.now) {
 		d.send(a, pkt)
@@ -259,7 +211,7 @@ func (d *dialogue) end(a *actor) {
 }
 
 // recorded returns a packet that a node sent.
-func (d *dialogue) recorded(name, kind string, number int) []byte {
+func (d *conversation) recorded(name, kind string, number int) []byte {
 	for _, s := range d.sent {
 		if p, err := wire.ParsePacket(s.pkt); err == nil && s.name == name && p.Kind.String() == kind {
 			if number--; number == 0 {
@@ -282,7 +234,7 @@ func testKeys(words ...string) seal.Keys {
 	return keys
 }
 
-func (d *dialogue) find(name string) *actor {
+func (d *conversation) find(name string) *actor {
 	for _, a := range d.actor {
 		if a.name == name {
 			return a
@@ -293,7 +245,7 @@ func (d *dialogue) find(name string) *actor {
 }
 
 // run lets time pass, from deadline to deadline.
-func (d *dialogue) run(dur time.Duration) {
+func (d *conversation) run(dur time.Duration) {
 	end := d.now.Add(dur)
 	for {
 		d.settle()
@@ -323,7 +275,7 @@ func maxTime(a, b time.Time) time.Time {
 }
 
 // settle sends everything that is to be sent now, and says what changed.
-func (d *dialogue) settle() {
+func (d *conversation) settle() {
 	for again := true; again; {
 		again = false
 		for _, a := range d.actor {
@@ -339,13 +291,13 @@ func (d *dialogue) settle() {
 	}
 }
 
-func (d *dialogue) send(a *actor, pkt []byte) {
+func (d *conversation) send(a *actor, pkt []byte) {
 	d.say(a.name, describePacket(pkt, d.names()))
 	d.sent = append(d.sent, sentPacket{d.now, a.name, bytes.Clone(pkt)})
 	d.deliver(a.addr, pkt)
 }
 
-func (d *dialogue) deliver(from netip.AddrPort, pkt []byte) {
+func (d *conversation) deliver(from netip.AddrPort, pkt []byte) {
 	p, _ := wire.ParsePacket(pkt)
 	for _, a := range d.actor {
 		if !a.gone && a.deaf != p.Kind.String() {
@@ -355,14 +307,14 @@ func (d *dialogue) deliver(from netip.AddrPort, pkt []byte) {
 	}
 }
 
-func (d *dialogue) noteState(a *actor) {
+func (d *conversation) noteState(a *actor) {
 	if s := a.node.scrape.state(d.now); s != a.state {
 		d.say(a.name, fmt.Sprintf("is %s, was %s", s, a.state))
 		a.state = s
 	}
 }
 
-func (d *dialogue) show(a *actor) {
+func (d *conversation) show(a *actor) {
 	n := a.node
 	d.say(a.name, fmt.Sprintf("serves %d torrents, applied %d records, learned %d entries", a.model.Count(), len(a.model.Applied), len(a.model.Learned)))
 	d.say(a.name, fmt.Sprintf("sent %+v", n.sent))
@@ -385,7 +337,7 @@ func (d *dialogue) show(a *actor) {
 	}
 }
 
-func (d *dialogue) names() map[wire.NodeID]string {
+func (d *conversation) names() map[wire.NodeID]string {
 	names := map[wire.NodeID]string{}
 	for _, a := range d.actor {
 		names[a.node.ident.id] = a.name
@@ -393,13 +345,15 @@ func (d *dialogue) names() map[wire.NodeID]string {
 	return names
 }
 
-func (d *dialogue) clock() string { return fmt.Sprintf("%9.3f", d.now.Sub(epoch).Seconds()) }
+func (d *conversation) clock() string { return fmt.Sprintf("%9.3f", d.now.Sub(epoch).Seconds()) }
 
-func (d *dialogue) say(name, what string) { fmt.Fprintf(&d.out, "%s %s %s\n", d.clock(), name, what) }
+func (d *conversation) say(name, what string) {
+	fmt.Fprintf(d.out, "%s %s %s\n", d.clock(), name, what)
+}
 
 // dialogueLog writes what a node logs into the dialogue.
 type dialogueLog struct {
-	d    *dialogue
+	d    *conversation
 	name string
 }
 

@@ -15,8 +15,8 @@ import (
 // sync ever written got wrong, before it was removed from opentracker in 2010.
 
 // talk plays commands and returns the dialogue they were played in.
-func talk(t *testing.T, commands ...string) *dialogue {
-	d := &dialogue{t: t, now: epoch}
+func talk(t *testing.T, commands ...string) *conversation {
+	d := &conversation{t: t, now: epoch, out: new(strings.Builder)}
 	for _, c := range commands {
 		d.command(strings.Fields(c))
 	}
@@ -24,7 +24,7 @@ func talk(t *testing.T, commands ...string) *dialogue {
 }
 
 // tellsOf returns how often each torrent was told by name.
-func (d *dialogue) tellsOf(name string) (packets int, torrents map[wire.InfoHash]int) {
+func (d *conversation) tellsOf(name string) (packets int, torrents map[wire.InfoHash]int) {
 	torrents = map[wire.InfoHash]int{}
 	for _, s := range d.sent {
 		if s.name != name {

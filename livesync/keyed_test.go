@@ -407,7 +407,7 @@ func TestKeyedAllocations(t *testing.T) {
 	for n.next(epoch) != nil {
 	}
 	pkt := make([]byte, 0, wire.MaxPacket)
-	full := keyedPacket()
+	full := packetOf(wire.MaxKeyed4)
 	for range 5000 { // what is kept of each sender, and of ours, finds its memory
 		n.receive(epoch, another, wire.Group.Addr(), p.Seal(append(pkt, full...)))
 		for i := range wire.MaxKeyed4 {
@@ -429,22 +429,12 @@ func TestKeyedAllocations(t *testing.T) {
 	}
 }
 
-// keyedPacket returns a packet of as many records as fit beside a trailer.
-func keyedPacket() []byte {
-	b := wire.AppendLive4(nil, wire.NodeID{9})
-	for i := range wire.MaxKeyed4 {
-		r := wire.Record{InfoHash: HashOf(i), Peer: PeerOf(i)}
-		b = r.Append4(b)
-	}
-	return b
-}
-
 // BenchmarkReceiveKeyed is the receiver's way from a full sealed packet to the store, which does nothing; the sealing is not counted.
 func BenchmarkReceiveKeyed(b *testing.B) {
 	n, _ := newKeyedListener(b)
 	n.cfg.Apply = func(time.Time, []wire.Record) {}
 	p := newPartner(b, n, epoch, wire.NodeID{9}, 100)
-	full, pkts := keyedPacket(), make([][]byte, 1024)
+	full, pkts := packetOf(wire.MaxKeyed4), make([][]byte, 1024)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%len(pkts) == 0 {

@@ -219,10 +219,10 @@ func TestTellWaitsForAllOfferedBefore(t *testing.T) {
 	t.Error("no tell")
 }
 
-// fullPacket returns a packet of as many records as fit.
-func fullPacket() []byte {
+// packetOf returns a packet of so many records.
+func packetOf(records int) []byte {
 	b := wire.AppendLive4(nil, wire.NodeID{9})
-	for i := range wire.MaxRecords4 {
+	for i := range records {
 		r := wire.Record{InfoHash: HashOf(i), Peer: PeerOf(i)}
 		b = r.Append4(b)
 	}
@@ -232,7 +232,7 @@ func fullPacket() []byte {
 func TestReceivingDoesNotAllocate(t *testing.T) {
 	n, _ := newListener(t)
 	n.cfg.Apply = func(time.Time, []wire.Record) {}
-	pkt := fullPacket()
+	pkt := packetOf(wire.MaxRecords4)
 	n.receive(epoch, another, wire.Group.Addr(), pkt) // makes the sender's entry
 	if allocs := testing.AllocsPerRun(1000, func() { n.receive(epoch, another, wire.Group.Addr(), pkt) }); allocs != 0 {
 		t.Errorf("%v allocations for a full packet", allocs)
@@ -271,7 +271,7 @@ func FuzzReceive(f *testing.F) {
 		f.Add(b, b)
 		f.Add(b[:len(b)/2], append(b, b...))
 	}
-	f.Add(wire.AppendInquire(nil, wire.NodeID{9}, testID), fullPacket())
+	f.Add(wire.AppendInquire(nil, wire.NodeID{9}, testID), packetOf(wire.MaxRecords4))
 	f.Add(wire.AppendBeacon(nil, testID, 0), wire.AppendBeacon(nil, wire.NodeID{9}, 1<<63))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		n, m := newListener(t)

@@ -1,72 +1,26 @@
 package repair
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"starling/livesync/livesynctest/dialogue"
 	"starling/wire"
 )
 
-var update = flag.Bool("update", false, "write what the dialogues under testdata say now")
-
-// TestDialogues plays the conversations under testdata: steps that are each commands, a line of dashes, and what happened,
-// which -update writes anew.
+// TestDialogues plays the conversations under testdata.
 func TestDialogues(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no dialogues: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := converse(t, string(want))
-			if *update {
-				err = os.WriteFile(file, []byte(got), 0o644)
-			} else if got != string(want) {
-				t.Errorf("the dialogue went differently (-update accepts it):\n%s", got)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	dialogue.Play(t, func(t *testing.T, happened *strings.Builder) func([]string) {
+		d := &conversation{log: happened}
+		return func(words []string) { d.command(t, words) }
+	})
 }
 
-// converse returns the dialogue with what happens now in place of what the text says happens.
-func converse(t *testing.T, text string) string {
-	var out, log strings.Builder
-	d := &dialogue{log: &log}
-	happened := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case happened && line != "":
-		case line == "----":
-			happened = true
-			out.WriteString(line + "\n" + log.String())
-			log.Reset()
-		default:
-			happened = false
-			out.WriteString(line + "\n")
-			if line != "" && line[0] != '#' {
-				d.command(t, strings.Fields(line))
-			}
-		}
-	}
-	return out.String()
-}
-
-// dialogue is a segment whose packets all arrive at once, except at those who miss them.
-type dialogue struct {
+// conversation is a segment whose packets all arrive at once, except at those who miss them.
+type conversation struct {
 	*segment
 	log    *strings.Builder
 	missed map[string]bool // names of those who do not hear what is sent now
@@ -87,7 +41,7 @@ type dialogue struct {
 //	broken [NAME ...]                     do not get what others send in a sender's place from now on
 //	run DURATION                          time passes
 //	show NAME                             what became of the packets it heard
-func (d *dialogue) command(t *testing.T, f []string) {
+func (d *conversation) command(t *testing.T, f []string) {
 	switch f[0] {
 	case "nodes":
 		d.start(t, f[1:])
@@ -128,7 +82,7 @@ func (d *dialogue) command(t *testing.T, f []string) {
 	d.missed = nil
 }
 
-func (d *dialogue) act(h *host, what string) {
+func (d *conversation) act(h *host, what string) {
 	switch what {
 	case "sends":
 		d.live(h)
@@ -148,7 +102,7 @@ func (d *dialogue) act(h *host, what string) {
 	d.arrive()
 }
 
-func (d *dialogue) start(t *testing.T, f []string) {
+func (d *conversation) start(t *testing.T, f []string) {
 	n, err := strconv.Atoi(f[0])
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +119,7 @@ func (d *dialogue) start(t *testing.T, f []string) {
 	}
 }
 
-func (d *dialogue) find(name string) *host {
+func (d *conversation) find(name string) *host {
 	for _, h := range d.hosts {
 		if h.name == name {
 			return h
@@ -175,7 +129,7 @@ func (d *dialogue) find(name string) *host {
 	return nil
 }
 
-func (d *dialogue) show(h *host) {
+func (d *conversation) show(h *host) {
 	for _, o := range d.hosts {
 		if o != h {
 			d.say(h, fmt.Sprintf("of %s's packets: %+v", o.name, h.m.Counts(o.id)))

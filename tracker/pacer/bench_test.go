@@ -72,7 +72,7 @@ func benchGate(b *testing.B, rate int64) *Gate {
 	g := NewGate(tree, 64, 1000)
 	ctx := b.Context()
 	done := make(chan error, 1)
-	go func() { done <- g.Run(ctx) }()
+	go func() { done <- g.run(ctx) }()
 	return g
 }
 

@@ -1,7 +1,6 @@
 package pacer
 
 import (
-	"context"
 	"slices"
 	"time"
 )
@@ -34,7 +33,7 @@ const Epoch = 10 * time.Millisecond
 //	Try     UDP: on the fast path or not at all; TryWhole where less will do
 //	Charge  what was spent without asking, or more or less than asked for
 //
-// It starts nothing: somebody calls Tick each Epoch, or Run.
+// It starts nothing: somebody calls Tick each Epoch.
 type Gate struct {
 	leases *Leases // its mu guards the shaper and closed, too
 	shaper *Shaper[*Waiter]
@@ -170,21 +169,6 @@ func (g *Gate) Close() {
 	for _, q := range g.shaper.queues {
 		for w, _, ok := q.Pop(); ok; w, _, ok = q.Pop() {
 			w.outcome <- Closed
-		}
-	}
-}
-
-// Run ticks until the context ends, and closes the gate.
-func (g *Gate) Run(ctx context.Context) error {
-	ticker := time.NewTicker(Epoch)
-	defer ticker.Stop()
-	defer g.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			g.Tick(time.Now()) // not the time at which it was due
 		}
 	}
 }

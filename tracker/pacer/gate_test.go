@@ -22,7 +22,7 @@ func TestGateUnderOverload(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if err := g.Run(ctx); err != nil {
+			if err := g.run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
@@ -166,7 +166,7 @@ func TestGateTune(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if err := g.Run(ctx); err != nil {
+			if err := g.run(ctx); err != nil {
 				t.Error(err)
 			}
 		})

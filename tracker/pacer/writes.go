@@ -1,14 +1,13 @@
 package pacer
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Writes is the one bucket that all connections write through, and the Share
-// that divides it. It starts nothing: somebody calls Tick each Epoch, or Run.
+// that divides it. It starts nothing: somebody calls Tick each Epoch.
 //
 //	Ask --- tokens in the pocket? --- compare-and-swap: granted    (no lock)
 //	 | no
@@ -328,23 +327,5 @@ func (w *Writes) Close() {
 		c := w.share.head.writer
 		w.share.Remove(&c.flow)
 		c.wake()
-	}
-}
-
-// Run ticks until the context ends, and closes. It calls report when auto goes
-// over to another way.
-func (w *Writes) Run(ctx context.Context, report func(Sharing)) error {
-	ticker := time.NewTicker(Epoch)
-	defer ticker.Stop()
-	defer w.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			if present, changed := w.Tick(time.Now(), false); changed {
-				report(present)
-			}
-		}
 	}
 }

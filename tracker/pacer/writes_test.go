@@ -25,7 +25,7 @@ func TestWritesUnderOverload(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if err := w.Run(ctx, func(Sharing) {}); err != nil {
+				if err := w.run(ctx, func(Sharing) {}); err != nil {
 					t.Error(err)
 				}
 			})
