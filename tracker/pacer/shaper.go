@@ -88,10 +88,29 @@ func (s *Shaper[T]) Expire(now time.Time, late func(class int, request T)) {
 }
 
 // Drain serves what there are tokens for. What still waits then is owed all that
-// comes until the next Drain, which may be late: see Tree.hold. serve must not
-// call the Shaper.
+// comes until the next Drain, which may be late: see Tree.hold. That lets go of
+// claims of those who no longer wait, and so there may be something to borrow
+// again. serve must not call the Shaper.
 func (s *Shaper[T]) Drain(now time.Time, serve func(class int, request T)) {
 	s.tree.advance(now)
+	for again := true; again; again = s.lends() {
+		s.drain(now, serve)
+		s.tree.hold(now, s.Waiting)
+	}
+}
+
+// lends says whether some queue's head has own tokens or a lender.
+func (s *Shaper[T]) lends() bool {
+	for class, q := range s.queues {
+		if q.Len() > 0 && s.tree.leaves[class].lender(0) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// drain serves until no queue's head has own tokens or a lender.
+func (s *Shaper[T]) drain(now time.Time, serve func(class int, request T)) {
 	for served := true; served; {
 		served = false
 		for class, q := range s.queues {
@@ -103,7 +122,6 @@ func (s *Shaper[T]) Drain(now time.Time, serve func(class int, request T)) {
 	}
 	for s.borrow(now, serve) {
 	}
-	s.tree.hold(now, s.Waiting)
 }
 
 // serve pays for the next request of a class d steps up and hands it out.
