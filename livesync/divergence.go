@@ -110,7 +110,7 @@ func (s *Status) Sync(now time.Time) Sync {
 	why := "no other node with the key was heard"
 	for i := range s.Nodes {
 		o := &s.Nodes[i]
-		if o.Mode != "keyed" || o.Bye || s.replaced(o) {
+		if o.Mode != "keyed" || o.Bye || s.Replaced(o) {
 			continue
 		}
 		one := o.sync(now)
@@ -147,8 +147,8 @@ func (o *NodeStatus) sync(now time.Time) Sync {
 	return Sync{Known: true, Yes: true}
 }
 
-// replaced reports whether a silent node was started anew under another id: there is one at its address that was heard later.
-func (s *Status) replaced(o *NodeStatus) bool {
+// Replaced reports whether a silent node was started anew under another id: there is one at its address that was heard later.
+func (s *Status) Replaced(o *NodeStatus) bool {
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.ID != o.ID && n.Address.Addr() == o.Address.Addr() && n.LastHeard.Sub(o.LastHeard) > syncSilence {
 			return true

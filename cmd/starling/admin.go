@@ -82,6 +82,7 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	mux.HandleFunc("GET /metrics", n.serveMetrics)
 	mux.Handle("GET "+statusPath, n.statusPage)
+	mux.HandleFunc("GET /api/v1/events", n.serveEvents)
 	mux.HandleFunc("GET /api/v1/limit", n.serveLimit)
 	mux.HandleFunc("PUT /api/v1/limit", n.changing(n.putLimit))
 	mux.HandleFunc("DELETE /api/v1/limit", n.changing(n.deleteLimit))

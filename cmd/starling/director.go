@@ -184,6 +184,7 @@ func (n *node) putDirector(w http.ResponseWriter, r *http.Request) {
 		code = http.StatusCreated
 	}
 	n.log.Info().Str("director", e.Name).Str("hostname", e.Hostname).Uint16("port", e.Port).Bool("new", created).Msg("on-demand tracker kept and served")
+	n.events.add(time.Now(), eventDirector, "on-demand tracker "+e.Name+" kept and served")
 	n.serveDirectorNamed(w, r, code)
 }
 
@@ -201,6 +202,7 @@ func (n *node) deleteDirector(w http.ResponseWriter, r *http.Request) {
 	}
 	n.removeSnapshot(directorSnapshot(r.PathValue("name")))
 	n.log.Info().Str("director", r.PathValue("name")).Msg("on-demand tracker removed")
+	n.events.add(time.Now(), eventDirector, "on-demand tracker "+r.PathValue("name")+" removed")
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -48,6 +48,7 @@ type node struct {
 	lanes     *laneBudget // nil: livesync has no rate of its own
 	tells     *tellDebt   // nil: livesync has no rate
 	classes   classTables // in force; what reads the configuration again has them to itself
+	events    events      // what happened lately
 
 	documents  *document.Admission
 	statusPage *document.Document
@@ -283,7 +284,9 @@ func (n *node) run(ctx context.Context) error {
 		rest.start("on-demand trackers", n.onDemand.Run)
 	}
 	rest.start("snapshots", n.snapshots.run)
+	rest.start("events", n.watch)
 	n.phase.Store(phaseReady)
+	n.events.add(time.Now(), eventStarted, "serving, version "+version())
 	n.logStart()
 
 	select {
@@ -292,6 +295,7 @@ func (n *node) run(ctx context.Context) error {
 	}
 	n.phase.Store(phaseDraining)
 	n.log.Info().Msg("draining: no new requests, answering those in hand")
+	n.events.add(time.Now(), eventDraining, "draining: no new requests, answering those in hand")
 	err := servers.end()
 	err = cmp.Or(err, rest.end())
 	n.log.Info().Err(err).Float64("uptime_s", seconds(time.Since(n.started))).Msg("ended")

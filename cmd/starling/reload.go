@@ -42,14 +42,17 @@ const reloadPatience = time.Second
 func (n *node) reload(cfg *config, err error) {
 	if err != nil {
 		n.log.Error().Err(err).Msg("the configuration was read again and is wrong: nothing changes")
+		n.events.add(time.Now(), eventNoReload, "the configuration was read again and is wrong: "+err.Error())
 		return
 	}
 	if reflect.DeepEqual(cfg.classes.list, n.classes.list) {
 		n.log.Info().Msg("the configuration was read again: the classes are as they were")
 	} else if err := n.reloadClasses(cfg); err != nil {
 		n.log.Error().Err(err).Msg("the configuration was read again and its classes are refused: nothing changes")
+		n.events.add(time.Now(), eventNoReload, "the configuration was read again and its classes are refused: "+err.Error())
 		return
 	}
+	n.events.add(time.Now(), eventReload, "the configuration was read again")
 	later := changed(n.cfg.given, cfg.given)
 	if n.cfg.uplink > 0 && cfg.uplink > 0 {
 		n.reloadUplink(cfg.uplink)
