@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"starling/wire"
 )
 
 // HTTPConfig is what the HTTP server needs to know beyond the tracker.
@@ -20,7 +23,22 @@ type HTTPConfig struct {
 	Route func(host []byte) *Tracker
 
 	Pacing *Pacing // what answers may cost; nil: nothing is paced, and nothing is paid for it
+
+	// MaxConnections is how many connections may be open at once, MaxPerClient how many of one client: an IPv4 address, or a /56 of IPv6; those of
+	// this host and of trusted proxies are bounded together only. 0: DefaultMaxConnections, DefaultMaxPerClient. Neither is more than seven
+	// eighths of the file descriptors that the process may have.
+	MaxConnections, MaxPerClient int
+
+	// Long finds who answers a request that takes its time, for which announces must not wait, and that is neither an announce nor
+	// a scrape of torrents that it names. Such a request gets a goroutine of its own. Long must not block, nor keep what it is
+	// given. Nil, or a nil answer: the request is answered like others.
+	Long func(path, query []byte) LongAnswer
 }
+
+// LongAnswer writes the whole answer to a request, with its head, to the connection of a client, which is closed when it returns: the head
+// must say so. Its deadlines are its own affair: at first there is headTimeout for all of it. It should not go on for
+// long after ctx ended, which is when the server drains.
+type LongAnswer func(ctx context.Context, conn net.Conn, from netip.Addr, r *wire.Request)
 
 // HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with
 // a goroutine for each connection and a parser of its own, which costs half of what net/http does.
@@ -33,26 +51,31 @@ type HTTPConfig struct {
 // No panic is caught: it would be a fault of the program, perhaps with a lock
 // held, and such a tracker has to end loudly rather than answer on.
 type HTTP struct {
-	tracker        *Tracker
-	paced          atomic.Pointer[Pacing]     // nil: nothing is paced
-	route          func(host []byte) *Tracker // nil: all requests are for tracker
-	sources        sources
-	maxConnections int64     // at once
-	exchanges      sync.Pool // of *exchange
+	tracker   *Tracker
+	paced     atomic.Pointer[Pacing]     // nil: nothing is paced
+	route     func(host []byte) *Tracker // nil: all requests are for tracker
+	sources   sources
+	long      func(path, query []byte) LongAnswer // nil: there are no long answers
+	places    places
+	exchanges sync.Pool // of *exchange
 
-	connections atomic.Int64  // open now
-	accepted    atomic.Uint64 // ever, refused ones too
-	tallies     [64]tally     // connections take turns, so that few busy ones share one
+	accepted atomic.Uint64 // by goroutines, ever, refused ones too
+	tallies  [64]tally     // connections take turns, so that few busy ones share one
 }
 
 // httpRefusals are the refusals of this server.
 var httpRefusals = []refusal{
-	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseTimeout, refuseAccept,
+	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept,
 }
+
+// The usual bounds of connections. An idle one takes about 8 kB; behind one IPv4 address may be a whole town.
+const (
+	DefaultMaxConnections = 16384
+	DefaultMaxPerClient   = 256
+)
 
 // The bounds of the server.
 const (
-	maxHTTPConnections = 16384 // at once; an idle one takes about 8 kB
 
 	// headTimeout is the time for a whole head, from the start of the connection or
 	// its last answer on, and for an answer to be taken.
@@ -72,7 +95,10 @@ const (
 
 // NewHTTP returns a server for t. It starts nothing.
 func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
-	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, maxConnections: connectionBound()}
+	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, long: cfg.Long}
+	s.places.most = connectionBound(int64(cmp.Or(cfg.MaxConnections, DefaultMaxConnections)))
+	s.places.each = int64(cmp.Or(cfg.MaxPerClient, DefaultMaxPerClient))
+	s.places.exempt = &s.sources
 	s.paced.Store(cfg.Pacing)
 	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
 	return s
@@ -82,13 +108,13 @@ func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
 func (s *HTTP) Pace(p *Pacing) { s.paced.Store(p) }
 
 // connectionBound leaves an eighth of the file descriptors this process may
-// have to everything else in it, where that is less than the usual bound.
-func connectionBound() int64 {
+// have to everything else in it, where that is less than what is wanted.
+func connectionBound(want int64) int64 {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return maxHTTPConnections
+		return want
 	}
-	return int64(min(maxHTTPConnections, files.Cur-files.Cur/8))
+	return int64(min(uint64(want), files.Cur-files.Cur/8))
 }
 
 // Counts returns what the server has done on all its listeners.
@@ -101,7 +127,7 @@ func (s *HTTP) Counts() ServerCounts {
 }
 
 // Connections returns how many connections are open now.
-func (s *HTTP) Connections() int64 { return s.connections.Load() }
+func (s *HTTP) Connections() int64 { return s.places.taken.Load() }
 
 // ListenHTTP opens a listener with what a tracker needs, whose connections are
 // many and short: no keep-alive probes, a connection not handed over before it
@@ -125,7 +151,7 @@ const deferAccept = 1
 func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
 	defer context.AfterFunc(ctx, func() { lastAccepts(ln) })()
-	l := &httpListener{HTTP: s, open: make(map[net.Conn]struct{})}
+	l := &httpListener{HTTP: s, ctx: ctx, open: make(map[net.Conn]struct{})}
 	defer l.drain()
 	for pause := time.Duration(0); ; {
 		conn, err := ln.Accept()
@@ -161,8 +187,9 @@ func lastAccepts(ln net.Listener) {
 // httpListener is what the connections of one Serve have in common.
 type httpListener struct {
 	*HTTP
-	ending  atomic.Bool    // set before the deadlines of all connections are shortened
-	running sync.WaitGroup // the goroutines of the connections
+	ctx     context.Context // of the whole Serve
+	ending  atomic.Bool     // set before the deadlines of all connections are shortened
+	running sync.WaitGroup  // the goroutines of the connections
 
 	mu   sync.Mutex // guards open
 	open map[net.Conn]struct{}
@@ -173,9 +200,9 @@ type httpListener struct {
 func (l *httpListener) start(conn net.Conn) {
 	number := l.accepted.Add(1) % uint64(len(l.tallies))
 	counts := &l.tallies[number]
-	if l.connections.Add(1) > l.maxConnections {
-		l.connections.Add(-1)
-		counts.refuse(refuseConnections)
+	from := remoteAddr(conn)
+	if why, ok := l.places.take(from); !ok {
+		counts.refuse(why)
 		conn.Close()
 		return
 	}
@@ -187,7 +214,7 @@ func (l *httpListener) start(conn net.Conn) {
 	l.running.Go(func() {
 		x := l.exchanges.Get().(*exchange)
 		x.tally, x.ending, x.toll.shard = counts, &l.ending, int(number)
-		x.converse(conn, remoteAddr(conn))
+		x.converse(l.ctx, conn, from)
 		if x.pacing != nil {
 			x.payLast()
 		}
@@ -195,7 +222,7 @@ func (l *httpListener) start(conn net.Conn) {
 		l.mu.Lock()
 		delete(l.open, conn)
 		l.mu.Unlock()
-		l.connections.Add(-1)
+		l.places.leave(from)
 		x.release()
 	})
 }

@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -33,23 +34,27 @@ const (
 	writeOn                   // there may be one, but the answers are long enough to be written first
 	finished                  // the last request of the connection is answered
 	misspoken                 // what was read is no request, and refused
+	goAside                   // the next request is answered by x.aside, once the answers are written
 )
 
 // converse reads requests and writes answers until the client, a deadline or a
-// bad request ends it. The caller has set the first deadline, and closes conn.
+// bad request ends it. The caller has set the first deadline, and closes conn. What the exchange holds already
+// was read and is to be written first.
 //
 // A deadline is set when answers are written and holds until others are: it
 // bounds the time they take to be written and then the wait for the next whole
 // head. A client that sends a byte now and then gains nothing by it.
-func (x *exchange) converse(conn net.Conn, from netip.Addr) {
+func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr) {
 	answered := false
 	if x.pacing = x.paced.Load(); x.pacing != nil {
 		x.meet(conn)
 		x.mayRead(conn)
 	}
-	for {
-		n, err := conn.Read(x.in[len(x.in):cap(x.in)])
-		x.in = x.in[:len(x.in)+n]
+	if answered = len(x.out) > 0; answered && !x.write(conn, time.Now()) {
+		return
+	}
+	for unread := len(x.in) > 0; ; unread = false {
+		n, err := x.read(conn, unread)
 		if p := x.paced.Load(); p != nil || x.pacing != nil {
 			x.turn(p, conn, n)
 		}
@@ -64,8 +69,11 @@ func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 				answered = true
 			}
 		}
-		if p == misspoken {
+		switch p {
+		case misspoken:
 			x.linger(conn)
+		case goAside:
+			x.answerAside(ctx, conn, from)
 		}
 		if p != readOn {
 			return
@@ -85,6 +93,26 @@ func (x *exchange) converse(conn net.Conn, from netip.Addr) {
 	}
 }
 
+// read reads more into x.in, unless there is some that was not looked at yet.
+func (x *exchange) read(conn net.Conn, unread bool) (n int, err error) {
+	if unread {
+		return len(x.in), nil
+	}
+	n, err = conn.Read(x.in[len(x.in):cap(x.in)])
+	x.in = x.in[:len(x.in)+n]
+	return n, err
+}
+
+// answerAside has the request that x.in begins with answered by who does that, see [HTTPConfig.Long].
+func (x *exchange) answerAside(ctx context.Context, conn net.Conn, from netip.Addr) {
+	r, _, err := wire.ParseRequest(x.in)
+	if err == nil {
+		conn.SetDeadline(time.Now().Add(headTimeout))
+		x.aside(ctx, conn, from, &r)
+	}
+	x.aside = nil
+}
+
 // answerRead answers the requests in x.in, in x.out, and moves what is left of x.in to its start. It
 // returns the time as well, which goes on while a request waits.
 func (x *exchange) answerRead(now time.Time, from netip.Addr) (progress, time.Time) {
@@ -101,6 +129,8 @@ func (x *exchange) answerRead(now time.Time, from netip.Addr) (progress, time.Ti
 			p = misspoken
 		case last:
 			p = finished
+		case n == 0 && x.aside != nil:
+			p = goAside
 		case n == 0:
 			p = readOn
 		case len(out) >= writeEarly, x.pacing != nil && eaten < len(x.in): // the next one may have to wait

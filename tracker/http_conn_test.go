@@ -287,7 +287,7 @@ func TestHTTPGracefulEnd(t *testing.T) {
 // A connection beyond the bound is closed and counted, and there is room again when one ends.
 func TestHTTPConnectionBound(t *testing.T) {
 	inBubble(t, func(b *bubble) {
-		b.maxConnections = 3
+		b.places.most = 3
 		var open []net.Conn
 		for range 3 {
 			open = append(open, b.dial())
@@ -335,5 +335,63 @@ func TestHTTPServeClosed(t *testing.T) {
 			b.Error("no error")
 		}
 		b.done <- nil
+	})
+}
+
+// A long answer is given aside, after those to what was asked before it, and ends the connection; announces and scrapes of torrents
+// that they name are none.
+func TestHTTPLongAnswer(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		var asked []string
+		b.HTTP.long = func(path, query []byte) LongAnswer {
+			asked = append(asked, string(path)+"?"+string(query))
+			if string(path) != "/scrape" {
+				return nil
+			}
+			return func(_ context.Context, conn net.Conn, from netip.Addr, r *wire.Request) {
+				<-time.After(headTimeout / 2)
+				io.WriteString(conn, "all for "+from.String()+" who said "+string(r.Host))
+			}
+		}
+		c := b.dial()
+		go io.WriteString(c, get(announceTarget(1))+get("/scrape?info_hash=01234567890123456789")+get("/none")+get("/scrape?x=1")+get("/never"))
+		r := bufio.NewReader(c)
+		b.receive(r)
+		for _, status := range []int{200, 404} {
+			answer, err := http.ReadResponse(r, nil)
+			if err != nil || answer.StatusCode != status {
+				b.Fatalf("%+v, %v, want %d", answer, err, status)
+			}
+			io.Copy(io.Discard, answer.Body)
+		}
+		rest, err := io.ReadAll(r)
+		if string(rest) != "all for 192.0.2.7 who said tracker" || err != nil {
+			b.Errorf("%q, %v", rest, err)
+		}
+		if got := strings.Join(asked, " "); got != "/none? /scrape?x=1" {
+			b.Errorf("asked for %s", got)
+		}
+	})
+}
+
+// A client that has its share of the connections gets no more, while others do, and again one when it ended one.
+func TestHTTPClientBound(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		b.places.each = 2
+		first := b.dial()
+		b.dial()
+		b.cutAfter(b.dial(), 0)
+		if c := b.Counts().Refused; c["client_connections"] != 1 || c["connections"] != 0 {
+			b.Errorf("refused %v", c)
+		}
+		client, server := net.Pipe()
+		b.listener.accepts <- accepted{conn: pipeFrom{server, testAddr6}}
+		b.send(client, get(announceTarget(1)))
+		b.receive(bufio.NewReader(client))
+		first.Close()
+		synctest.Wait()
+		c := b.dial()
+		b.send(c, get(announceTarget(1)))
+		b.receive(bufio.NewReader(c))
 	})
 }

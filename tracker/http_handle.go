@@ -26,6 +26,7 @@ type exchange struct {
 	answer   Answer
 	hashes   []wire.InfoHash
 	files    []wire.ScrapeFile
+	aside    LongAnswer // to the request that in begins with; nil: it is answered here
 
 	pacing *Pacing // the server's, since the last bytes were read; nil: nothing is paced
 
@@ -40,7 +41,8 @@ type exchange struct {
 // handle appends to dst the answer to the request that in begins with, sent by
 // from, and returns how many bytes the request took. last says that the
 // connection ends with this answer. A request that is not whole yet takes
-// nothing, answers nothing and is not the last; one that is no request at all takes nothing and is the last.
+// nothing, answers nothing and is not the last; one that is no request at all takes nothing and is the last. One that
+// is to be answered aside takes nothing either, and x.aside says by whom.
 func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out []byte, n int, last bool) {
 	r, n, err := wire.ParseRequest(in)
 	if err == wire.ErrIncomplete {
@@ -51,10 +53,12 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	}
 	h := responseHead{status: 200, http10: r.HTTP10, close: r.Close || x.ending.Load()}
 	x.body = x.body[:0]
-	switch string(r.Path) {
-	case "/announce":
+	switch {
+	case string(r.Path) == "/announce":
 		x.handleAnnounce(now, from, &r)
-	case "/scrape":
+	case x.isLong(&r):
+		return dst, 0, false
+	case string(r.Path) == "/scrape":
 		x.handleScrape(from, &r)
 	default:
 		x.tally.refuse(refusePath)
@@ -69,6 +73,15 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 		dst = append(dst, x.body...)
 	}
 	return dst, n, h.close
+}
+
+// isLong reports whether a request is to be answered aside, see [HTTPConfig.Long].
+func (x *exchange) isLong(r *wire.Request) bool {
+	if x.HTTP.long == nil || string(r.Path) == "/scrape" && wire.NamesTorrent(r.Query) {
+		return false
+	}
+	x.aside = x.HTTP.long(r.Path, r.Query)
+	return x.aside != nil
 }
 
 // store returns the tracker that a request is for.

@@ -241,7 +241,7 @@ func TestPacedNeverReads(t *testing.T) {
 func TestPacedIdle(t *testing.T) {
 	const rate, idle = 100_000, 10_000
 	inPacedBubble(t, PacingConfig{Rate: rate}, func(b *pacedBubble) {
-		b.maxConnections = idle + 100
+		b.places.most = idle + 100
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)

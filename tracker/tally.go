@@ -20,6 +20,7 @@ const (
 	refuseMethod                      // HTTP: 405
 	refusePath                        // HTTP: 404
 	refuseConnections                 // HTTP: too many connections are open
+	refuseClient                      // HTTP: too many of them are this client's
 	refuseTimeout                     // HTTP: no whole head in time, or the answer was not taken in time
 	refuseAccept                      // HTTP: the system had no connection to give
 	refuseShort                       // UDP: no whole header
@@ -33,7 +34,7 @@ const (
 )
 
 var refusalNames = [refusals]string{
-	"parameter", "malformed", "method", "path", "connections", "timeout", "accept",
+	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "accept",
 	"short", "long", "protocol", "connection_id", "action", "receive", "send",
 }
 

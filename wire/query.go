@@ -130,6 +130,18 @@ func ParseScrape(query []byte, dst []InfoHash) ([]InfoHash, error) {
 	return dst, nil
 }
 
+// NamesTorrent reports whether the query of a scrape has an info hash, right or wrong: without one it asks for all torrents.
+func NamesTorrent(query []byte) bool {
+	for len(query) > 0 {
+		var which param
+		if which, query = cutParam(query); which == paramInfoHash {
+			return true
+		}
+		query = skipValue(query)
+	}
+	return false
+}
+
 // set stores the unescaped value of a parameter. It returns what is wrong with it, nothing when it is right.
 func (q *Query) set(which param, value []byte) (reason string) {
 	ok := true
