@@ -18,9 +18,9 @@ import (
 //	the ring of the Share; Tick divides what came among all in it
 //
 // Three things bound what is granted. The bucket keeps the rate to within its
-// burst, unless a tick is late while somebody waits: then what came since the
-// last one is still there. The pace lets that go out at once, and what is older
-// little by little. The window keeps any two seconds to the rate and less than
+// burst, unless a tick is late while somebody waits: then what came since bytes
+// were last divided is still there. The pace lets that go out at once, and what
+// is older little by little. The window keeps any two seconds to the rate and less than
 // two bursts, however late the ticks were before.
 type Writes struct {
 	pockets [writePockets]linePocket
@@ -29,13 +29,14 @@ type Writes struct {
 	mu     sync.Mutex // guards what follows and the flow and granted of each Writer
 	rate   int64
 	bucket Bucket
-	pace   Bucket // what came since the last tick, and a little more: see smoothLocked
+	pace   Bucket // what came since bytes were last divided, and a little more: see smoothLocked
 	recent window
 	total  int64 // that was granted and not given back, but for what is ahead
 	ahead  int64 // that went into pockets since the last tick, and was not seen in them again
 	share  *Share
 	hold   hold
 	ticked time.Time
+	began  time.Time // when bytes were last divided, and the present epoch began
 	due    time.Time // when the present epoch is over
 	coming bool      // there are requests whose answers wait to be asked for
 	change bool      // auto went over to another way, and nobody was told yet
@@ -63,7 +64,7 @@ const inPocket = -1
 func NewWrites(mode Sharing, rate, quantum int64, now time.Time) *Writes {
 	return &Writes{
 		rate: rate, bucket: NewBucket(rate, BurstOf(rate), now), pace: NewBucket(rate+rate/makeUp, BurstOf(rate), now), recent: newWindow(rate, now),
-		share: NewShare(mode, rate, quantum), due: now, ticked: now,
+		share: NewShare(mode, rate, quantum), due: now, ticked: now, began: now,
 	}
 }
 
@@ -253,7 +254,7 @@ func (w *Writes) tickLocked(now time.Time) {
 	if passed := now.Sub(w.ticked); passed > late {
 		w.hold.missed(&w.bucket, now, passed)
 	}
-	w.smoothLocked(now.Sub(w.ticked))
+	w.smoothLocked(now.Sub(w.ticked), now.Sub(w.began))
 	w.ticked = now
 	w.reclaimLocked(now)
 	// A tick comes a little early as often as late; and more than the longest
@@ -268,13 +269,14 @@ func (w *Writes) tickLocked(now time.Time) {
 // could not before.
 const makeUp = 256
 
-// smoothLocked lets all go out that came since the last tick, however late this
-// one is, but what is older only little by little: at once it would fill the
-// window, and two seconds later nothing could go out for as long as it took.
-func (w *Writes) smoothLocked(passed time.Duration) {
+// smoothLocked lets all go out that came since the present epoch began, however
+// late this tick is, but what is older only little by little: at once it would
+// fill the window, and two seconds later nothing could go out for as long as it
+// took.
+func (w *Writes) smoothLocked(passed, since time.Duration) {
 	w.pace.Hold(0)
 	if epoch := w.share.Epoch(); passed <= 2*Lateness {
-		w.pace.Hold(mulDiv(w.rate, int64(max(min(passed, Lateness), epoch)), int64(time.Second)))
+		w.pace.Hold(mulDiv(w.rate, int64(max(min(since, Lateness), epoch)), int64(time.Second)))
 	}
 }
 
@@ -288,7 +290,7 @@ func (w *Writes) divideLocked(now time.Time) {
 		return n
 	})
 	w.takeLocked(now, used)
-	w.due = now.Add(w.share.Epoch())
+	w.began, w.due = now, now.Add(w.share.Epoch())
 	w.change = w.change || changed
 }
 
