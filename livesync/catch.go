@@ -16,6 +16,9 @@ type CatchUp struct {
 	// Since is up to when the store knows all, or with Part a part, from a snapshot. Zero: it knows nothing.
 	Since time.Time
 	Part  bool
+	// Memory is what it knew beside it, of which the ages are true at Recalled.
+	Memory   catchup.Memory
+	Recalled time.Time
 	// Timeout is the store's peer timeout.
 	Timeout time.Duration
 }
@@ -67,9 +70,11 @@ func newCatching(cfg *Config) (*catching, error) {
 	return c, err
 }
 
-// start begins to listen for nodes. The caller holds n.mu.
+// start begins to listen for nodes. What is remembered from before is told to whoever asks. The caller holds n.mu.
 func (c *catching) start(now time.Time) {
 	c.journal.Begin(now)
+	c.journal.Learn(now, now.Sub(c.Recalled), c.Memory.Stops)
+	c.Memory = catchup.Memory{}
 	c.returns.Begin(now)
 	c.machine = catchup.NewMachine(now, c.Since, c.Part, c.Timeout)
 }
@@ -139,11 +144,19 @@ func uptime(sent int64, epoch uint64) time.Duration {
 	return unknownUptime
 }
 
-// Knows is told, before the node runs, up to when the store knows all, or a part; see [CatchUp].
-func (n *Node) Knows(since time.Time, part bool) {
-	if n.catch != nil {
-		n.catch.Since, n.catch.Part = since, part
+// Knows is told, before the node runs, up to when the store knows all, or a part, and what it knew beside; see [CatchUp].
+func (n *Node) Knows(now, since time.Time, part bool, m catchup.Memory) {
+	if c := n.catch; c != nil {
+		c.Since, c.Part, c.Memory, c.Recalled = since, part, m, now
 	}
+}
+
+// Remembers returns what the node knows beside its store, for its snapshot.
+func (n *Node) Remembers(now time.Time) catchup.Memory {
+	if n.catch == nil {
+		return catchup.Memory{}
+	}
+	return catchup.Memory{Stops: n.catch.journal.Since(now, time.Time{})}
 }
 
 // SetCatchUpPort is told at which port other nodes may ask this one; 0: at none.
@@ -300,7 +313,7 @@ func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error)
 		}
 	}
 	h.Torrents, h.Peers = c.Count()
-	return catchup.NewTeller(now, h, leavers, c.Walk(h.Within)), nil
+	return catchup.NewTeller(now, h, catchup.Memory{Stops: leavers}, c.Walk(h.Within)), nil
 }
 
 // answers reports whether it is this node that is asked, and whether it knows all that the cluster knows.

@@ -44,3 +44,30 @@ func TestAnswerHoldsNobodyUp(t *testing.T) {
 		t.Errorf("another start is answered: %v", err)
 	}
 }
+
+// TestRemembersStops: who stopped before a node was started anew is told to those who ask it afterwards, as long ago as it was; a stop that
+// is older than every journal is forgotten.
+func TestRemembersStops(t *testing.T) {
+	listener, _ := newKeyedListener(t)
+	cfg := listener.cfg
+	cfg.CatchUp = &CatchUp{Timeout: time.Hour, Store: catchup.Store{
+		Walk:  func(time.Duration) catchup.Walk { return func(time.Time, *wire.Excerpt) bool { return false } },
+		Count: func() (torrents, peers uint64) { return 0, 0 },
+	}}
+	n := New(cfg)
+	n.start(epoch)
+	first, second, third := recordOf(1), recordOf(2), recordOf(3)
+	first.Flags, second.Flags, third.Flags = wire.Stopped, wire.Stopped, 0
+	n.Offer(first)
+	n.catch.heard(epoch.Add(5*time.Minute), []wire.Record{second, third})
+	m := n.Remembers(epoch.Add(6 * time.Minute))
+
+	back := epoch.Add(11 * time.Minute)
+	again := New(cfg)
+	again.Knows(epoch.Add(6*time.Minute), epoch.Add(6*time.Minute), false, m)
+	again.start(back)
+	stops := again.Remembers(back.Add(time.Minute)).Stops
+	if len(stops) != 1 || stops[0].Peer != second.Peer || stops[0].Age != uint32(7*time.Minute/time.Millisecond) {
+		t.Errorf("remembers %+v", stops)
+	}
+}

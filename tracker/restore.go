@@ -164,10 +164,13 @@ func metaOf(m *wire.Member) (meta uint64) {
 }
 
 // seenTicks returns the age in ticks of a peer that was seen so long ago: the first tick that began since then, so that it is
-// never forgotten early; below zero for one that is stored as seen in the future.
+// never forgotten early, but never one since the tracker was made for a peer that was seen before: it would seem to be seen after a stop
+// of meanwhile. Below zero for one that is stored as seen in the future.
 func (s *shard) seenTicks(at, age time.Duration) int64 {
 	past := age - s.seen.into(at)
 	switch {
+	case past > 0 && age > at && age-at < s.seen.unit:
+		return int64((at-s.seen.into(at))/s.seen.unit) + 1
 	case past >= 0:
 		return int64(past / s.seen.unit)
 	case age >= 0:
@@ -205,8 +208,7 @@ func (r *Restorer) Leave(now time.Time, late time.Duration, leavers []wire.Leave
 	}
 }
 
-// seenBefore reports whether a peer is there and was seen, or was perhaps, longer ago than the time given. A peer of the tracker's
-// first tick was restored into it from before the start: it was seen longer ago than anything that a stream tells.
+// seenBefore reports whether a peer is there and was seen, or was perhaps, longer ago than the time given.
 func (s *shard) seenBefore(at time.Duration, tor *torrent, client *wire.Peer, ago time.Duration) bool {
 	p, family := peerOf(client), familyOf(client)
 	for _, table := range [2]int{family, family | roleBit} {
@@ -215,7 +217,7 @@ func (s *shard) seenBefore(at time.Duration, tor *torrent, client *wire.Peer, ag
 			if since < 0 { // booked: when it announced is told by when it was told
 				since = s.toldSince(at, *low)
 			}
-			return since+s.seen.unit > ago || since >= at
+			return since+s.seen.unit > ago
 		}
 	}
 	return false

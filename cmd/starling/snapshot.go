@@ -61,11 +61,14 @@ func (s *snapshots) load(now time.Time) {
 	}
 	began := time.Now()
 	var header catchup.Header
+	var memory catchup.Memory
 	r := s.tracker.Restorer(0)
 	err := catchup.LoadSnapshot(s.path, func(b *catchup.Block) {
 		header = *b.Header
+		late := now.Sub(header.Time.Add(b.At))
+		memory.Take(late, b)
 		if b.Excerpt != nil {
-			r.Restore(now, now.Sub(header.Time.Add(b.At)), b.Excerpt)
+			r.Restore(now, late, b.Excerpt)
 		}
 	})
 	var damaged *catchup.DamageError
@@ -86,7 +89,7 @@ func (s *snapshots) load(now time.Time) {
 		s.log.Warn().Str("file", s.path).Time("written", header.Time).Msg("the snapshot is from the future, the clock was set back: its peers count as just seen")
 	}
 	if age < s.timeout {
-		s.livesync.Knows(header.Time.Add(min(age, 0)-header.Within), !header.Complete)
+		s.livesync.Knows(now, header.Time.Add(min(age, 0)-header.Within), !header.Complete, memory)
 	}
 	stats := s.tracker.Stats()
 	s.log.Info().Str("file", s.path).Uint64("torrents", stats.Torrents).Uint64("peers", stats.Peers4+stats.Peers6).
@@ -131,7 +134,7 @@ func (s *snapshots) save(pause func(worked time.Duration) error) {
 	h := catchup.Header{ID: s.livesync.Status().ID, Snapshot: true, Within: behind, Complete: behind == 0}
 	stats := s.tracker.Stats()
 	h.Torrents, h.Peers = stats.Torrents, stats.Peers4+stats.Peers6
-	t := catchup.NewTeller(now, h, nil, walk(s.tracker, tracker.Cursor{Booked: true}))
+	t := catchup.NewTeller(now, h, s.livesync.Remembers(now), walk(s.tracker, tracker.Cursor{Booked: true}))
 	size, err := catchup.SaveSnapshot(s.path, t, pause)
 	switch {
 	case errors.Is(err, context.Canceled): // the last one follows

@@ -24,7 +24,8 @@
 //
 // The teller's counts of torrents and peers are how many it has in all. Flags are 0x01 SNAPSHOT and 0x02 COMPLETE: the teller knows all
 // that the cluster knows. A stream with a within that is not zero holds what the cluster learned within that time; without, everything.
-// In a snapshot, which holds everything, it is how long its node had been out of step with the cluster.
+// In a snapshot, which holds everything, it is how long its node had been out of step with the cluster, and its leavers are all that
+// were in the node's journal: others may have missed them, and only this node may know.
 //
 // The checksum is CRC-32C of everything before it, from the first byte of the stream on: a block that is damaged, missing, twice or
 // in the wrong place is found out when it has come, and nothing of it is believed before. No block is longer than 256 KiB, packed or not, so that

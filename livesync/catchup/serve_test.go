@@ -41,7 +41,7 @@ func startServer(t *testing.T, cfg *tls.Config, x *wire.Excerpt, budget func(tim
 		}
 		h := someHeader
 		h.Within = r.Within
-		return NewTeller(now, h, nil, pieces(x)), nil
+		return NewTeller(now, h, Memory{}, pieces(x)), nil
 	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

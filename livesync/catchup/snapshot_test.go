@@ -20,7 +20,7 @@ func TestSnapshot(t *testing.T) {
 	path := filepath.Join(dir, "snapshot")
 	for n := range 3 {
 		x := someSwarms(rand.New(rand.NewPCG(1, uint64(n))), 500+n)
-		size, err := SaveSnapshot(path, NewTeller(epoch, someHeader, nil, pieces(x)), noPause)
+		size, err := SaveSnapshot(path, NewTeller(epoch, someHeader, Memory{}, pieces(x)), noPause)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestSnapshotInterrupted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	save := func(blocks int) error {
 		x := someSwarms(rand.New(rand.NewPCG(1, 1)), 3000)
-		_, err := SaveSnapshot(path, NewTeller(epoch, someHeader, nil, pieces(x)), func(time.Duration) error {
+		_, err := SaveSnapshot(path, NewTeller(epoch, someHeader, Memory{}, pieces(x)), func(time.Duration) error {
 			if blocks--; blocks == 0 {
 				return errors.New("enough")
 			}

@@ -70,7 +70,7 @@ func someLeavers(n int) (l []wire.Leaver) {
 // tell returns a whole stream; a millisecond passes with each block.
 func tell(h Header, leavers []wire.Leaver, x *wire.Excerpt) (stream []byte) {
 	now := epoch
-	t := NewTeller(now, h, leavers, pieces(x))
+	t := NewTeller(now, h, Memory{Stops: leavers}, pieces(x))
 	for b := t.Next(now); b != nil; b = t.Next(now) {
 		stream = append(stream, b...)
 		now = now.Add(time.Millisecond)

@@ -12,7 +12,23 @@ const leaversInBlock = 1500
 // Walk appends a bounded piece of a store to dst and reports whether there is more.
 type Walk func(now time.Time, dst *wire.Excerpt) (more bool)
 
-// Teller makes a stream of what a store holds, block by block. It holds one block at a time.
+// Memory is what a node knows beside what its store holds.
+type Memory struct {
+	Stops []wire.Leaver // in its journal
+}
+
+// Take adds what a block says of it, that much later.
+func (m *Memory) Take(late time.Duration, b *Block) {
+	late = max(late, 0)
+	for _, l := range b.Leavers {
+		if age := time.Duration(l.Age)*time.Millisecond + late; age < journalTime {
+			l.Age = uint32(age / time.Millisecond)
+			m.Stops = append(m.Stops, l)
+		}
+	}
+}
+
+// Teller makes a stream of what a node knows, block by block. It holds one block at a time.
 type Teller struct {
 	enc     *Encoder
 	header  Header
@@ -24,10 +40,10 @@ type Teller struct {
 	buf     []byte
 }
 
-// NewTeller returns a teller of who left before now, and of what walk finds. The header's time is now.
-func NewTeller(now time.Time, h Header, leavers []wire.Leaver, walk Walk) *Teller {
+// NewTeller returns a teller of what is remembered now, and of what walk finds. The header's time is now.
+func NewTeller(now time.Time, h Header, m Memory, walk Walk) *Teller {
 	h.Time = now
-	return &Teller{enc: NewEncoder(), header: h, leavers: leavers, walk: walk, begun: now, stage: KindHeader}
+	return &Teller{enc: NewEncoder(), header: h, leavers: m.Stops, walk: walk, begun: now, stage: KindHeader}
 }
 
 // Next returns the next bytes of the stream, nil when it is over. They are good until the next call.

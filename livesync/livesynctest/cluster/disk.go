@@ -36,10 +36,10 @@ func (m *member) write() {
 	m.snapshot = m.stream(h, tracker.Cursor{Booked: true})
 }
 
-// stream returns all that the node holds.
+// stream returns all that the node knows.
 func (m *member) stream(h catchup.Header, at tracker.Cursor) (b []byte) {
 	store := m.store
-	t := catchup.NewTeller(m.time(), h, nil, func(now time.Time, dst *wire.Excerpt) bool { return store.Walk(now, &at, dst) })
+	t := catchup.NewTeller(m.time(), h, m.node.Remembers(m.time()), func(now time.Time, dst *wire.Excerpt) bool { return store.Walk(now, &at, dst) })
 	for piece := t.Next(m.time()); piece != nil; piece = t.Next(m.time()) {
 		b = append(b, piece...)
 	}
@@ -49,7 +49,7 @@ func (m *member) stream(h catchup.Header, at tracker.Cursor) (b []byte) {
 // load reads the snapshot back, if there is one.
 func (m *member) load() {
 	b := m.snapshot
-	m.knows = time.Time{}
+	m.knows, m.memory, m.restored = time.Time{}, catchup.Memory{}, len(b) > 0
 	r, d := m.store.Restorer(0), catchup.NewDecoder()
 	for d.Size() > 0 && len(b) > 0 {
 		n := d.Size()
@@ -62,8 +62,13 @@ func (m *member) load() {
 		if block != nil {
 			m.knows, m.part = block.Header.Time.Add(-block.Header.Within), !block.Header.Complete
 		}
-		if block != nil && block.Kind == catchup.KindSwarms {
-			r.Restore(m.time(), m.time().Sub(block.Header.Time.Add(block.At)), block.Excerpt)
+		if block == nil {
+			continue
+		}
+		late := m.time().Sub(block.Header.Time.Add(block.At))
+		m.memory.Take(late, block)
+		if block.Kind == catchup.KindSwarms {
+			r.Restore(m.time(), late, block.Excerpt)
 		}
 	}
 }

@@ -39,7 +39,7 @@ type fetching struct {
 func (m *member) catchUp() *livesync.CatchUp {
 	store := m.store
 	return &livesync.CatchUp{
-		Since: m.knows, Part: m.part, Timeout: m.Timeout,
+		Since: m.knows, Part: m.part, Memory: m.memory, Recalled: m.time(), Timeout: m.Timeout,
 		Store: catchup.Store{
 			Walk: func(within time.Duration) catchup.Walk {
 				at := tracker.Cursor{Within: within}

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/livesync/catchup"
 	"starling/livesync/seal"
 	"starling/tracker"
 	"starling/wire"
@@ -37,11 +38,13 @@ type member struct {
 	epoch   uint64 // of the node's start; kept on disk
 	answer  tracker.Answer
 
-	snapshot []byte        // on disk; nil: none
-	saved    time.Duration // when it was written
-	knows    time.Time     // what was read of it holds all until then; zero: nothing
-	part     bool          // not all
-	fetching *fetching     // the stream of catching up that comes; nil: none
+	snapshot []byte         // on disk; nil: none
+	saved    time.Duration  // when it was written
+	knows    time.Time      // what was read of it holds all until then; zero: nothing
+	part     bool           // not all
+	memory   catchup.Memory // what it remembers beside
+	restored bool           // there was one when the node began
+	fetching *fetching      // the stream of catching up that comes; nil: none
 }
 
 type datagram struct {

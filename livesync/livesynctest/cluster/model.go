@@ -41,6 +41,7 @@ type tale struct {
 	applied uint64
 
 	uncounted bool // a completion that may have been forgotten by all
+	untold    bool // it announced this to a node that had it so in its snapshot
 }
 
 // told counts how often a record was told and who applied it how often.
@@ -105,6 +106,11 @@ func (m *model) announced(by *member, c Client, e *Event) {
 	t := f.tales[len(f.tales)-1]
 	if heard := f.heard[by.number]; heard != 0 && heard != e.state() || e.Stopped && (t.at != by.now || t.node != by.number) {
 		by.fault("does not tell that %s of %x is %s now: %s", c.Peer, c.Hash[:8], e.state(), f)
+	}
+	// A node that begins with its snapshot, and has nobody to catch up from, knows a client as it was then. When the client comes
+	// back as just that, it has nothing to tell, and is right; what others knew of the time between may win until the client is told again.
+	if by.restored && stateOf(t.flags) != e.state() && (t.at != by.now || t.node != by.number) {
+		f.tales = append(f.tales, tale{at: by.now, node: by.number, life: by.lives, flags: e.flags(), fragile: true, untold: true})
 	}
 }
 
@@ -335,6 +341,17 @@ func (e *Event) state() state {
 	return leecher
 }
 
+// flags returns what a record would say of it.
+func (e *Event) flags() wire.Flags {
+	switch e.state() {
+	case absent:
+		return wire.Stopped
+	case seeder:
+		return wire.Seeding
+	}
+	return 0
+}
+
 // stateOf returns what a record says of its client.
 func stateOf(f wire.Flags) state {
 	switch {
@@ -383,8 +400,13 @@ func (m *model) window() time.Duration { return concurrent + 2*m.s.Timeout/60 }
 
 // aged returns absent when a client may have been forgotten for its silence.
 func (m *model) aged(f *fate, s state) state {
-	if n := len(f.tales); n > 0 && m.s.End-f.tales[n-1].at < m.s.Timeout-m.window() {
-		return 0
+	for i := len(f.tales) - 1; i >= 0; i-- {
+		if t := &f.tales[i]; !t.untold {
+			if m.s.End-t.at < m.s.Timeout-m.window() {
+				return 0
+			}
+			break
+		}
 	}
 	return absent
 }
@@ -400,7 +422,10 @@ func (f *fate) String() string {
 	fmt.Fprintf(&b, "%s of %x:", f.Peer, f.Hash[:8])
 	for _, t := range f.tales[max(0, len(f.tales)-8):] {
 		fmt.Fprintf(&b, " [%s by %d: %s, had by%s", t.at, t.node, t.flags, members(t.applied))
-		if t.fragile {
+		switch {
+		case t.untold:
+			b.WriteString(", untold")
+		case t.fragile:
 			b.WriteString(", fragile")
 		}
 		b.WriteString("]")
