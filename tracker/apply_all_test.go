@@ -73,9 +73,9 @@ func contents(t *testing.T, tr *Tracker) map[wire.InfoHash]map[wire.Peer][2]uint
 	all := map[wire.InfoHash]map[wire.Peer][2]uint64{}
 	for i := range tr.shards {
 		s := &tr.shards[i]
-		for id := uint32(1); id <= s.torrents.made; id++ {
-			r := s.torrents.record(id)
-			if r.last == 0 {
+		for id := uint32(1); id <= s.torrents.last(); id++ {
+			r := s.torrents.live(id)
+			if r == nil {
 				continue
 			}
 			m := map[wire.Peer][2]uint64{{}: {r.downloaded, uint64(r.last)<<32 | uint64(r.partial)}}

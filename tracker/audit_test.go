@@ -46,7 +46,7 @@ func audit(t *testing.T, tr *Tracker) map[wire.InfoHash]map[wire.Peer]member {
 		if peers != s.peers {
 			t.Fatalf("shard has peers %v and counts %v", peers, s.peers)
 		}
-		if used+len(s.swarms.spare) != len(s.swarms.directories) {
+		if s.swarms.keep == 0 && used+len(s.swarms.spare) != len(s.swarms.directories) {
 			t.Fatalf("%d directories, %d used, %d spare", len(s.swarms.directories), used, len(s.swarms.spare))
 		}
 		auditSlab(t, &s.swarms.slab, owned)
@@ -61,8 +61,11 @@ func auditSketch(t *testing.T, s *shard) {
 		return
 	}
 	anew := sketch{key: s.sketch.key}
-	for id := uint32(1); id <= s.torrents.made; id++ {
-		r := s.torrents.record(id)
+	for id := uint32(1); id <= s.torrents.last(); id++ {
+		r := s.torrents.live(id)
+		if r == nil {
+			continue
+		}
 		for table := range r.peers {
 			w := width(table)
 			for _, b := range s.swarms.blocks(r.peers[table : table+1]) {
@@ -92,15 +95,25 @@ func auditTable(t *testing.T, tt *torrents) (live []*torrent) {
 			live = append(live, r)
 		}
 	}
-	free := uint32(0)
-	for id := tt.free; id != 0; id = tt.record(id).next {
-		free++
-		if r := tt.record(id); r.last != 0 || r.peers != [tables]slot{} {
-			t.Fatalf("free record %d is not empty", id)
+	free, made, used := 0, 0, 0
+	for i, c := range tt.chunks {
+		there := 0
+		for id := c.free; id != 0; id = tt.record(id).next {
+			there++
+			if r := tt.record(id); r.last != 0 || r.peers != [tables]slot{} || int(id-1)/recordsChunk != i {
+				t.Fatalf("free record %d is not empty, or of another chunk than %d", id, i)
+			}
 		}
+		if int(c.used)+there != int(c.made) || int(c.made) > len(tt.records[i]) || (tt.records[i] == nil) != slices.Contains(tt.vacant, uint32(i)) {
+			t.Fatalf("chunk %d of %d records has %d used, %d free, %d made", i, len(tt.records[i]), c.used, there, c.made)
+		}
+		if c.open != slices.Contains(tt.open, uint32(i)) || !c.open && !c.leaving && tt.records[i] != nil && c.used < recordsChunk {
+			t.Fatalf("chunk %d of records has room and is not listed", i)
+		}
+		free, made, used = free+there, made+int(c.made), used+int(c.used)
 	}
-	if uint32(len(live)) != tt.count || tt.count+free != tt.made {
-		t.Fatalf("%d records in chains, %d counted, %d free, %d made", len(live), tt.count, free, tt.made)
+	if len(live) != int(tt.count) || used != int(tt.count) || int(tt.count)+free != made {
+		t.Fatalf("%d records in chains, %d used, %d counted, %d free, %d made", len(live), used, tt.count, free, made)
 	}
 	return live
 }
@@ -162,6 +175,25 @@ const (
 
 func newOwners(s *slab) *owners { return &owners{words: make([]byte, len(s.chunks)*chunkWords)} }
 
+// leaveOut counts the runs of chunks that are being emptied, which are in no list, and the words of chunks that were given back.
+func (o *owners) leaveOut(s *slab) {
+	for i, c := range s.chunks {
+		words := o.words[i*chunkWords:][:chunkWords]
+		if c.words == nil {
+			for j := range words {
+				words[j] = byRun
+			}
+		}
+		if c.leaving {
+			s.eachRun(uint32(i), func(ref uint32) {
+				for j := range s.size(ref) {
+					words[ref%chunkWords+j] = byRun
+				}
+			})
+		}
+	}
+}
+
 func (o *owners) own(t *testing.T, ref uint32, n int) {
 	t.Helper()
 	o.live += uint32(n)
@@ -184,10 +216,31 @@ func (o *owners) take(t *testing.T, ref uint32, n int, by byte) {
 // auditSlab checks that what no block owns lies in runs, that those are as long as can be, and listed and marked as they should.
 func auditSlab(t *testing.T, s *slab, owned *owners) {
 	t.Helper()
+	owned.leaveOut(s)
 	if owned.live != s.used {
 		t.Fatalf("blocks have %d words, %d are counted", owned.live, s.used)
 	}
 	ends := make([][chunkWords / 64]uint64, len(s.chunks))
+	used, leaving, vacant := make([]uint16, len(s.chunks)), 0, 0
+	for i, by := range owned.words {
+		if by == byBlock {
+			used[i/chunkWords]++
+		}
+	}
+	for i, c := range s.chunks {
+		if c.used != used[i] || c.words == nil && c.used != 0 {
+			t.Fatalf("chunk %d has %d words used and counts %d", i, used[i], c.used)
+		}
+		if c.leaving {
+			leaving++
+		}
+		if c.words == nil {
+			vacant++
+		}
+	}
+	if leaving != s.leaving || vacant != len(s.vacant) {
+		t.Fatalf("%d chunks are being emptied and %d vacant, %d and %d counted", leaving, vacant, s.leaving, len(s.vacant))
+	}
 	for class, first := range s.first {
 		if (first != 0) != (s.filled>>class&1 != 0) {
 			t.Fatalf("class %d begins with %d, filled is %b", class, first, s.filled)
@@ -200,6 +253,9 @@ func auditSlab(t *testing.T, s *slab, owned *owners) {
 			if runClass(size) != class || classSize(class) > int(size) || s.size(ref+size-1) != size || uint32(w>>(runBits+linkBits)) != previous {
 				t.Fatalf("run of %d words at %d in class %d is not listed well", size, ref, class)
 			}
+			if s.chunks[ref>>chunkBits].leaving {
+				t.Fatalf("run at %d of a chunk that is being emptied is listed", ref)
+			}
 			if behind := ref + size; behind%chunkWords != 0 && owned.words[behind] == byRun || ref%chunkWords != 0 && owned.words[ref-1] == byRun {
 				t.Fatalf("run at %d has a run as neighbour", ref)
 			}
@@ -210,7 +266,10 @@ func auditSlab(t *testing.T, s *slab, owned *owners) {
 		}
 	}
 	for i, c := range s.chunks {
-		if *c.ends != ends[i] {
+		if c.leaving {
+			ends[i] = *c.ends
+		}
+		if c.words != nil && *c.ends != ends[i] {
 			t.Fatalf("chunk %d marks ends that are none, or not all", i)
 		}
 	}

@@ -54,7 +54,7 @@
 //	locks at once one, but for ApplyAll: those of the shards of 32 records
 //	limits        256 MiB of blocks a shard, which is 27 M peers over IPv4 in one swarm; beyond that peers are refused and counted
 //
-// Memory that peers leave is used for other peers; chunks are not given back to the system.
+// Memory that peers leave is used for other peers. What a sweep finds empty, or makes empty, is given back (see compact.go).
 //
 // # Time
 //

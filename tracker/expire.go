@@ -5,13 +5,14 @@ import "time"
 // sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 50 microseconds.
 const sweepWork = 512
 
-// sweep is where a walk over all torrents and peers of a shard is. It goes by the numbers of records, which never change, so
+// sweep is where a walk over all torrents and peers of a shard is. It goes by the numbers of records, which nobody else changes, so
 // that torrents may come and go meanwhile. A directory that it leaves half done remembers how far it came.
 type sweep struct {
 	id         uint32 // record it has come to; 0: no sweep is going on
 	table      int    // table of that record
 	seen, told uint64 // ticks in which it began
 	work       int    // how much more it may do before it lets go of the lock
+	compaction compaction
 }
 
 // Expire forgets peers that have been silent for the peer timeout and torrents that nobody needs any more, if
@@ -40,7 +41,7 @@ func (s *shard) beginSweep(at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
-	s.sweep = sweep{id: 1, seen: s.seen.tick, told: s.told.tick}
+	s.sweep = sweep{id: 1, seen: s.seen.tick, told: s.told.tick, compaction: s.compaction()}
 }
 
 // goOn does a bounded piece of a sweep and reports whether there is more to do.
@@ -52,12 +53,15 @@ func (s *shard) goOn() bool {
 		return false
 	}
 	at.work = sweepWork
-	for ; at.id <= s.torrents.made; at.id++ {
+	if !s.settle() {
+		return true
+	}
+	for ; at.id <= s.torrents.last(); at.id++ {
 		if at.work--; at.work < 0 {
 			return true
 		}
-		r := s.torrents.record(at.id)
-		if r.last == 0 {
+		r := s.torrents.live(at.id)
+		if r == nil {
 			at.table = 0 // it may have been removed while the sweep was inside
 			continue
 		}
@@ -70,8 +74,11 @@ func (s *shard) goOn() bool {
 			}
 		}
 		at.table = 0
-		s.dropIdle(r, gone > 0)
+		if !s.dropIdle(r, gone > 0) {
+			s.torrents.relocate(at.id)
+		}
 	}
+	s.giveBack()
 	s.seen.swept, s.told.swept = at.seen, at.told
 	*at = sweep{}
 	return false
@@ -82,7 +89,9 @@ func (s *shard) goOn() bool {
 func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 	t, w := &r.peers[table], width(table)
 	if !t.isDirectory() {
-		return s.sweepBlock(r, t, table), true
+		gone = s.sweepBlock(r, t, table)
+		s.swarms.relocate(t, w)
+		return gone, true
 	}
 	d := &s.swarms.directories[t.ref()]
 	for ; d.swept < len(d.blocks); d.swept++ {
@@ -92,6 +101,7 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 		n := s.sweepBlock(r, &d.blocks[d.swept], table)
 		d.peers -= n
 		gone += n
+		s.swarms.relocate(&d.blocks[d.swept], w)
 	}
 	for d.thin() && s.swarms.join(d, w) {
 		if s.sweep.work--; s.sweep.work < 0 {
@@ -100,6 +110,7 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 	}
 	d.swept = 0
 	s.swarms.fold(t, w)
+	s.swarms.renumber(t)
 	return gone, true
 }
 
@@ -134,10 +145,10 @@ func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
 
 // dropIdle forgets a torrent without peers: at once when it has just lost its last peers and has no completions
 // to remember; after the peer timeout when it never had any, as one we were told of; after a day
-// otherwise.
-func (s *shard) dropIdle(r *torrent, lost bool) {
+// otherwise. It reports whether it did.
+func (s *shard) dropIdle(r *torrent, lost bool) bool {
 	if !r.empty() {
-		return
+		return false
 	}
 	age, keep := s.now()-r.last, uint32(keepMinutes)
 	if r.downloaded == 0 {
@@ -145,5 +156,7 @@ func (s *shard) dropIdle(r *torrent, lost bool) {
 	}
 	if age > keep || lost && r.downloaded == 0 {
 		s.torrents.remove(r)
+		return true
 	}
+	return false
 }

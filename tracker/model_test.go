@@ -428,7 +428,7 @@ func TestModel(t *testing.T) {
 				p.do(o)
 				if i%space.every == 0 {
 					p.check()
-					p.checkTells(1 + rng.IntN(100))
+					p.checkTells(8 + rng.IntN(100))
 					p.checkWalk()
 				}
 			}
@@ -473,7 +473,7 @@ func FuzzModel(f *testing.F) {
 			}
 		}
 		p.check()
-		p.checkTells(3)
+		p.checkTells(8)
 		p.checkWalk()
 	})
 }

@@ -98,9 +98,9 @@ func (s *shard) resendSome(at time.Duration, w *walk, tell func(wire.Record)) (m
 	}
 	s.advance(at)
 	work := sweepWork
-	for ; w.id <= s.torrents.made; w.id++ {
-		r := s.torrents.record(w.id)
-		for ; w.table < tables && r.last != 0; w.table++ {
+	for ; w.id <= s.torrents.last(); w.id++ {
+		r := s.torrents.live(w.id)
+		for ; r != nil && w.table < tables; w.table++ {
 			blocks := s.swarms.blocks(r.peers[w.table : w.table+1])
 			for ; w.block < len(blocks); w.block++ {
 				if work--; work < 0 {

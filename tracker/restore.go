@@ -244,19 +244,21 @@ func (r *Restorer) pruneSome(s *shard, at time.Duration, c *Cursor, cut time.Dur
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
-	c.id = max(c.id, 1)
-	for work := sweepWork; c.id <= s.torrents.made; c.id, c.family, c.from = c.id+1, 0, 0 {
+	for work := sweepWork; c.reversed < wholeHash; {
 		if work--; work < 0 {
 			return gone, true
 		}
-		tor := s.torrents.record(c.id)
-		for tor != nil && tor.last != 0 && c.family < tables {
+		tor := c.next(&s.torrents)
+		for tor != nil && c.family < tables {
 			if work--; work < 0 {
 				return gone, true
 			}
 			var n int
 			tor, n = r.prunePlace(s, at, tor, c, cut)
 			gone += n
+		}
+		if tor != nil {
+			c.done = true
 		}
 	}
 	return gone, false

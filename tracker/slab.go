@@ -4,8 +4,9 @@ import "math/bits"
 
 const (
 	chunkBits  = 11
-	chunkWords = 1 << chunkBits // 16 KiB: a size that Go's allocator hands out without waste
-	refBits    = 32 - countBits // of a block's place in a slot
+	chunkWords = 1 << chunkBits              // 16 KiB: a size that Go's allocator hands out without waste
+	chunkBytes = chunkWords*8 + chunkWords/8 // with the marks of its runs
+	refBits    = 32 - countBits              // of a block's place in a slot
 
 	// The words of a block: 1 to 16 by one, then 8 sizes for each doubling, up to 384: room for a
 	// full block of IPv6 peers. Class c of free runs has those of classSize(c) words or more, but fewer than classSize(c+1).
@@ -22,19 +23,24 @@ const (
 //
 // A block is cut from the front of a run of the smallest class that surely has room, and joined with the
 // runs before and behind it when it is released (Masmano and others, "TLSF: a new dynamic memory allocator for
-// real-time systems"). Both cost a few memory accesses, however large the slab is.
+// real-time systems"). Both cost a few memory accesses, however large the slab is. The runs of a chunk that is being emptied
+// (see compact.go) are marked, but in no list.
 type slab struct {
-	chunks []chunk
-	max    uint32          // words the chunks may hold in all
-	used   uint32          // words in blocks
-	filled uint64          // bit c is set when class c has a run
-	first  [classes]uint32 // one more than the place of the first run of a class, 0: none
+	chunks  []chunk
+	vacant  []uint32        // numbers of chunks that were given back
+	leaving int             // chunks that are being emptied
+	max     uint32          // words the chunks may hold in all
+	used    uint32          // words in blocks
+	filled  uint64          // bit c is set when class c has a run
+	first   [classes]uint32 // one more than the place of the first run of a class, 0: none
 }
 
-// chunk is two pointers, so that both arrays have a size that is not rounded up.
+// chunk has pointers to both arrays, so that each has a size that is not rounded up. They are nil in one that was given back.
 type chunk struct {
-	words *[chunkWords]uint64
-	ends  *[chunkWords / 64]uint64
+	words   *[chunkWords]uint64
+	ends    *[chunkWords / 64]uint64
+	used    uint16 // words in blocks
+	leaving bool   // no block is put here, and those that are here go elsewhere
 }
 
 // classOf returns the smallest class of which every run has room for that many words, at least 1.
@@ -68,8 +74,10 @@ func (s *slab) words(ref uint32, n int) []uint64 {
 // alloc returns the place of a block for that many words. It fails when the slab must not grow further.
 func (s *slab) alloc(words int) (ref uint32, ok bool) {
 	class := classOf(words)
-	if s.filled>>class == 0 && !s.grow() {
-		return 0, false
+	for s.filled>>class == 0 {
+		if !s.grow() && !s.stayAny() {
+			return 0, false
+		}
 	}
 	ref = s.first[class+bits.TrailingZeros64(s.filled>>class)] - 1
 	n, size := s.unlink(ref), uint32(classSize(class))
@@ -77,6 +85,7 @@ func (s *slab) alloc(words int) (ref uint32, ok bool) {
 		s.link(ref+size, n-size)
 	}
 	s.used += size
+	s.chunks[ref>>chunkBits].used += uint16(size)
 	return ref, true
 }
 
@@ -92,6 +101,8 @@ func (s *slab) trim(ref uint32, n, fewer int) {
 	}
 	ref += keep
 	s.used -= size
+	c := &s.chunks[ref>>chunkBits]
+	c.used -= uint16(size)
 	if ref%chunkWords != 0 && s.isEnd(ref-1) {
 		before := s.size(ref - 1)
 		ref -= before
@@ -101,18 +112,29 @@ func (s *slab) trim(ref uint32, n, fewer int) {
 		size += s.unlink(behind)
 	}
 	s.link(ref, size)
+	if c.leaving && c.used == 0 {
+		s.vacate(ref >> chunkBits)
+	}
 }
 
 // grow adds a chunk, one free run, if there may be one more.
 func (s *slab) grow() bool {
-	ref := uint32(len(s.chunks)) << chunkBits
-	if ref+chunkWords > s.max {
+	if s.held()*chunkWords >= s.max {
 		return false
 	}
-	s.chunks = append(s.chunks, chunk{new([chunkWords]uint64), new([chunkWords / 64]uint64)})
-	s.link(ref, chunkWords)
+	i := uint32(len(s.chunks))
+	if last := len(s.vacant) - 1; last >= 0 {
+		i, s.vacant = s.vacant[last], s.vacant[:last]
+	} else {
+		s.chunks = append(s.chunks, chunk{})
+	}
+	s.chunks[i] = chunk{words: new([chunkWords]uint64), ends: new([chunkWords / 64]uint64)}
+	s.link(i<<chunkBits, chunkWords)
 	return true
 }
+
+// held returns how many chunks there are.
+func (s *slab) held() uint32 { return uint32(len(s.chunks) - len(s.vacant)) }
 
 // Fields of a run's first word.
 const (
@@ -148,6 +170,34 @@ func runClass(size uint32) int {
 
 // link makes a run of words that are neither in a block nor in a run.
 func (s *slab) link(ref, size uint32) {
+	last := ref + size - 1
+	*s.word(last) = uint64(size)
+	*s.word(ref) = uint64(size)
+	s.flip(ref)
+	if last != ref {
+		s.flip(last)
+	}
+	if !s.chunks[ref>>chunkBits].leaving {
+		s.list(ref, size)
+	}
+}
+
+// unlink takes a run away, the words of which will be in a block or in a longer run, and returns its size.
+func (s *slab) unlink(ref uint32) (size uint32) {
+	if s.chunks[ref>>chunkBits].leaving {
+		size = s.size(ref)
+	} else {
+		size = s.unlist(ref)
+	}
+	s.flip(ref)
+	if size > 1 {
+		s.flip(ref + size - 1)
+	}
+	return size
+}
+
+// list puts a run at the front of the list of its class.
+func (s *slab) list(ref, size uint32) {
 	class := runClass(size)
 	next := s.first[class]
 	s.first[class] = ref + 1
@@ -155,17 +205,11 @@ func (s *slab) link(ref, size uint32) {
 	if next != 0 {
 		*s.word(next - 1) |= uint64(ref+1) << (runBits + linkBits)
 	}
-	last := ref + size - 1
-	*s.word(last) = uint64(size)
 	*s.word(ref) = uint64(size) | uint64(next)<<runBits
-	s.flip(ref)
-	if last != ref {
-		s.flip(last)
-	}
 }
 
-// unlink takes a run out of the list of its class and returns its size.
-func (s *slab) unlink(ref uint32) (size uint32) {
+// unlist takes a run out of the list of its class and returns its size.
+func (s *slab) unlist(ref uint32) (size uint32) {
 	w := *s.word(ref)
 	size = uint32(w & runMask)
 	next, previous := uint32(w>>runBits&linkMask), uint32(w>>(runBits+linkBits))
@@ -181,14 +225,10 @@ func (s *slab) unlink(ref uint32) (size uint32) {
 			s.filled &^= 1 << class
 		}
 	}
-	s.flip(ref)
-	if size > 1 {
-		s.flip(ref + size - 1)
-	}
 	return size
 }
 
 // bytes returns the memory the slab holds.
 func (s *slab) bytes() uint64 {
-	return uint64(len(s.chunks))*(chunkWords*8+chunkWords/8) + uint64(cap(s.chunks))*16
+	return uint64(s.held())*chunkBytes + uint64(cap(s.chunks))*24 + uint64(cap(s.vacant))*4
 }

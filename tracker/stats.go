@@ -41,40 +41,48 @@ func (s *shard) tell(r *torrent) wire.Tell {
 
 // Tells fills dst with what the other nodes would be told of the torrents from cursor on. A walk begins
 // with cursor 0 and is over when next is 0. It sees every torrent that is there all the while
-// exactly once, and others at most once for each time they are added.
+// exactly once, and others at most once for each time they are added; dst has room for eight at least.
 func (t *Tracker) Tells(now time.Time, cursor uint64, dst []wire.Tell) (n int, next uint64) {
 	at := now.Sub(t.start)
-	i, id := cursor>>32, uint32(cursor)
+	i, from := cursor>>32, cursor%wholeHash
 	for i < uint64(len(t.shards)) && n < len(dst) {
-		var more int
-		more, id = t.shards[i].tells(at, id, dst[n:])
-		n += more
-		if id == 0 {
-			i++
+		if n, from = t.shards[i].tells(at, from, dst, n); from == wholeHash {
+			i, from = i+1, 0
 		}
 	}
 	if i >= uint64(len(t.shards)) {
 		return n, 0
 	}
-	return n, i<<32 | uint64(id)
+	return n, i<<32 | from
 }
 
-// tells goes a bounded way through the records from number id on. It returns the number to go on from, 0 after the last.
-func (s *shard) tells(at time.Duration, id uint32, dst []wire.Tell) (n int, next uint32) {
+// tells goes a bounded way through the torrents from a reversed hash on, see [Cursor]. It returns the reversed hash to go on from. Torrents
+// of the same hash are all told, or none of them and the walk goes on there: so few have the same that they fit into dst.
+func (s *shard) tells(at time.Duration, from uint64, dst []wire.Tell, n int) (told int, next uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
-	id = max(id, 1)
-	for end := min(s.torrents.made, id+tellWork); id <= end && n < len(dst); id++ {
-		if r := s.torrents.record(id); r.last != 0 {
-			dst[n] = s.tell(r)
-			n++
+	place, first := torrentPlace{reversed: from}, n // of those of the same hash
+	for work := tellWork; place.reversed < wholeHash; work-- {
+		before := place.reversed
+		r := s.torrents.next(&place)
+		if r == nil {
+			if work <= 0 {
+				break
+			}
+			continue
 		}
+		if place.reversed != before {
+			first = n
+		}
+		if n == len(dst) {
+			return first, place.reversed
+		}
+		dst[n] = s.tell(r)
+		n++
+		place.done = true
 	}
-	if id > s.torrents.made {
-		return n, 0
-	}
-	return n, id
+	return n, place.reversed
 }
 
 // Torrents returns how many torrents the tracker holds.

@@ -73,6 +73,7 @@ type swarms struct {
 	slab        slab
 	directories []directory
 	spare       []uint32 // numbers of unused directories
+	keep        uint32   // directories from this number on are to get another; 0: all keep theirs
 }
 
 // block returns the words of a block.

@@ -49,38 +49,53 @@ type torrent struct {
 func (t *torrent) empty() bool { return t.peers == [tables]slot{} }
 
 const (
-	recordChunk = 256  // records in a chunk: 14,336 bytes, a size that Go's allocator hands out without waste
-	headChunk   = 1024 // heads in a chunk
+	recordsChunk = 256  // records in a chunk: 14,336 bytes, a size that Go's allocator hands out without waste
+	headChunk    = 1024 // heads in a chunk
 )
 
-// extend adds element n to an array in chunks of size elements, if n is the number behind the last. Only the first
-// chunk grows as a slice does, by moving what is in it: a small table takes little memory and a large one never pauses.
-func extend[T any](chunks [][]T, n, size uint32) [][]T {
-	if n >= size {
-		if int(n/size) == len(chunks) {
-			chunks = append(chunks, make([]T, size))
-		}
-		return chunks
+// extend adds head n to the chunks of heads. A chunk that is the only one grows as a slice does, by moving what is in it: a small table
+// takes little memory and a large one never pauses.
+func extend(heads [][]uint32, n uint32) [][]uint32 {
+	if i := int(n / headChunk); i == len(heads) {
+		heads = append(heads, nil)
 	}
-	if len(chunks) == 0 {
-		chunks = append(chunks, nil)
+	i := n / headChunk
+	heads[i] = stretch(heads[i], len(heads) == 1, n%headChunk, headChunk)
+	return heads
+}
+
+// stretch makes room for element n in a chunk that will have size elements in the end: now, unless it is the only chunk.
+func stretch[T any](chunk []T, only bool, n, size uint32) []T {
+	if int(n) < len(chunk) {
+		return chunk
 	}
-	if int(n) == len(chunks[0]) {
-		chunks[0] = append(chunks[0], *new(T))
+	longer := size
+	if only {
+		longer = min(max(2*n, 4), size)
 	}
-	return chunks
+	return append(make([]T, 0, longer), chunk...)[:longer]
 }
 
 // torrents is a hash table of records by linear hashing: there are as many chains as torrents.
 // A new torrent splits one chain in two, a removed one joins two, so that no operation
-// ever touches more than a few records, however many there are. A record's number never changes.
+// ever touches more than a few records, however many there are. A record's number changes only when a sweep moves it.
 type torrents struct {
 	key     hashKey
-	records [][]torrent // in chunks; number 1 is the first
-	heads   [][]uint32  // in chunks; the first record of each chain, 0: none
-	count   uint32      // torrents there are
-	made    uint32      // records that were ever used
-	free    uint32      // first free record, 0: none
+	records [][]torrent   // in chunks; number 1 is the first
+	chunks  []recordChunk // of each chunk of records, what is in it
+	open    []uint32      // chunks of records that have room, or once had
+	vacant  []uint32      // chunks of records that were given back
+	heads   [][]uint32    // in chunks; the first record of each chain, 0: none
+	count   uint32        // torrents there are
+}
+
+// recordChunk is what there is to know of a chunk of records. Those that were used and are free now are listed by number.
+type recordChunk struct {
+	used    uint16 // torrents in it
+	made    uint16 // records that were ever used
+	free    uint32 // first free record, 0: none
+	open    bool   // it is among those that may have room
+	leaving bool   // no torrent is put here, and those that are here go elsewhere
 }
 
 func topBit(n uint32) uint32 { return 1 << (bits.Len32(n) - 1) }
@@ -88,7 +103,19 @@ func topBit(n uint32) uint32 { return 1 << (bits.Len32(n) - 1) }
 // record returns a record by its number. It is good until a torrent is added.
 func (t *torrents) record(id uint32) *torrent {
 	id--
-	return &t.records[id/recordChunk][id%recordChunk]
+	return &t.records[id/recordsChunk][id%recordsChunk]
+}
+
+// last returns the highest number that a record may have.
+func (t *torrents) last() uint32 { return uint32(len(t.records)) * recordsChunk }
+
+// live returns the record of that number if it is a torrent's, else nil.
+func (t *torrents) live(id uint32) *torrent {
+	chunk := t.records[(id-1)/recordsChunk]
+	if i := (id - 1) % recordsChunk; i < uint32(len(chunk)) && chunk[i].last != 0 {
+		return &chunk[i]
+	}
+	return nil
 }
 
 // head returns the head of chain i.
@@ -141,14 +168,7 @@ func same(a, b *wire.InfoHash) bool {
 
 // add makes a record for a torrent that has none.
 func (t *torrents) add(hash uint32, name *wire.InfoHash, minute uint32) *torrent {
-	id := t.free
-	if id != 0 {
-		t.free = t.record(id).next
-	} else {
-		t.records = extend(t.records, t.made, recordChunk)
-		t.made++
-		id = t.made
-	}
+	id := t.take()
 	t.split()
 	head := t.head(linear(hash, t.count))
 	r := t.record(id)
@@ -159,7 +179,7 @@ func (t *torrents) add(hash uint32, name *wire.InfoHash, minute uint32) *torrent
 
 // split adds a chain and fills it from the one whose upper half it is.
 func (t *torrents) split() {
-	t.heads = extend(t.heads, t.count, headChunk)
+	t.heads = extend(t.heads, t.count)
 	added := t.count
 	t.count++
 	if added == 0 {
@@ -187,8 +207,7 @@ func (t *torrents) remove(r *torrent) {
 	}
 	id := *link
 	*link = r.next
-	*r = torrent{next: t.free}
-	t.free = id
+	t.put(id)
 	t.join()
 }
 
@@ -197,6 +216,7 @@ func (t *torrents) join() {
 	t.count--
 	last := t.count
 	if last == 0 {
+		t.heads = nil
 		return
 	}
 	from, to := t.head(last), t.head(last-topBit(last))
@@ -204,15 +224,19 @@ func (t *torrents) join() {
 		to = &t.record(*to).next
 	}
 	*to, *from = *from, 0
+	if n := len(t.heads); n > 2 && last < uint32(n-2)*headChunk {
+		t.heads[n-1] = nil
+		t.heads = clipped(t.heads[:n-1])
+	}
 }
 
 // bytes returns the memory the table holds.
 func (t *torrents) bytes() uint64 {
-	return chunkBytes(t.records, 56) + chunkBytes(t.heads, 4)
+	return arrayBytes(t.records, 56) + arrayBytes(t.heads, 4) + uint64(cap(t.chunks))*12 + uint64(cap(t.open)+cap(t.vacant))*4
 }
 
-// chunkBytes returns the memory of chunks whose elements have the given size.
-func chunkBytes[T any](chunks [][]T, size uint64) uint64 {
+// arrayBytes returns the memory of chunks whose elements have the given size.
+func arrayBytes[T any](chunks [][]T, size uint64) uint64 {
 	n := uint64(cap(chunks)) * 24
 	for _, c := range chunks {
 		n += uint64(cap(c)) * size

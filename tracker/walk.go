@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"bytes"
 	"math/bits"
 	"time"
 
@@ -12,17 +13,17 @@ const walkMembers = 1024
 
 // Cursor is where a [Tracker.Walk] has come to. It is at the beginning while only its exported fields are set.
 //
-// Torrents it passes by the numbers of their records, which never change. The peers of a torrent it passes in the order of their
-// hashes with the bits reversed, both roles at once. Linear hashing splits and joins blocks by the lowest bits of the
-// hash, so that what a block holds is an interval of that order, whatever the directories do between two pieces:
+// Torrents, and the peers of a torrent, both roles at once, it passes in the order of their hashes with the bits reversed. Linear hashing
+// splits and joins chains and blocks by the lowest bits of the hash, so that what one holds is an interval of that order, whatever the
+// tables do between two pieces:
 //
 //	1 block      [                            0                            ]
 //	2 blocks     [             0             |              1              ]
 //	3 blocks     [      0      |      2      |              1              ]
 //	                    ^ a walk that has come to here goes on from here
 //
-// A peer's hash stays what it is, in whichever block, table or directory the peer comes to lie; so each one that is there from start to end
-// and keeps its torrent is seen exactly once.
+// A hash stays what it is, in whichever block, table or directory a peer and in whichever chain or record a torrent comes to lie; so each one
+// that is there from start to end, a peer with its torrent, is seen exactly once. Torrents of the same hash go by their names.
 type Cursor struct {
 	// Within leaves out peers that the other nodes were told of longer before the walk began, and torrents without others that were not
 	// announced since. 0: all are seen.
@@ -34,9 +35,66 @@ type Cursor struct {
 	begun  time.Time     // when the walk was
 	within time.Duration // Within, counted from now
 	shard  int
-	id     uint32 // record; 0: none yet
-	family int    // its table of leechers
+	torrentPlace
+	family int    // table of leechers of the torrent there
 	from   uint64 // of its peers those are over whose reversed hash is below
+}
+
+// torrentPlace is where a walk over the torrents of a shard has come to.
+type torrentPlace struct {
+	reversed uint64        // hash of the torrent, or where to go on when none has that place
+	name     wire.InfoHash // of that torrent
+	done     bool          // it has been seen
+}
+
+// before reports whether a torrent's turn is to come.
+func (at *torrentPlace) before(reversed uint64, name *wire.InfoHash) bool {
+	if reversed != at.reversed {
+		return reversed > at.reversed
+	}
+	order := bytes.Compare(name[:], at.name[:])
+	return order > 0 || order == 0 && !at.done
+}
+
+// next moves on to the next torrent of the chain where at is, or to the next chain when there is none: it returns nil then.
+func (t *torrents) next(at *torrentPlace) (next *torrent) {
+	if t.count == 0 {
+		*at = torrentPlace{reversed: wholeHash}
+		return nil
+	}
+	i, _, end := interval(at.reversed, t.count)
+	best := torrentPlace{reversed: end}
+	for id := *t.head(i); id != 0; {
+		r := t.record(id)
+		reversed := uint64(bits.Reverse32(t.key.infoHash(&r.hash)))
+		if at.before(reversed, &r.hash) && (next == nil || !best.before(reversed, &r.hash)) {
+			next, best = r, torrentPlace{reversed: reversed, name: r.hash}
+		}
+		id = r.next
+	}
+	*at = best
+	return next
+}
+
+// interval returns which of n chains or blocks has a reversed hash, and which others belong there.
+func interval(reversed uint64, n uint32) (i uint32, start, end uint64) {
+	i, top := linear(bits.Reverse32(uint32(reversed)), n), topBit(n)
+	size := uint64(wholeHash / uint64(top))
+	if i >= top || i+top < n { // one of two halves that were split
+		size /= 2
+	}
+	start = reversed &^ (size - 1)
+	return i, start, start + size
+}
+
+// next moves on to the next torrent, if it is not inside one, and returns it; nil when it has only come to the next chain.
+func (c *Cursor) next(t *torrents) *torrent {
+	was := c.name
+	r := t.next(&c.torrentPlace)
+	if r == nil || was != c.name {
+		c.family, c.from = 0, 0
+	}
+	return r
 }
 
 // Walk appends a bounded piece of what the tracker holds to dst and reports whether there is more. Nobody is stopped for
@@ -54,7 +112,7 @@ func (t *Tracker) Walk(now time.Time, at *Cursor, dst *wire.Excerpt) (more bool)
 	if t.shards[at.shard].walkSome(now.Sub(t.start), at, dst) {
 		return true
 	}
-	at.shard, at.id, at.family, at.from = at.shard+1, 0, 0, 0
+	at.shard, at.torrentPlace, at.family, at.from = at.shard+1, torrentPlace{}, 0, 0
 	return at.shard < len(t.shards)
 }
 
@@ -67,19 +125,19 @@ func (s *shard) walkSome(at time.Duration, c *Cursor, dst *wire.Excerpt) (more b
 	defer s.mu.Unlock()
 	s.advance(at)
 	most := len(dst.Members) + walkMembers
-	c.id = max(c.id, 1)
-	for work := sweepWork; c.id <= s.torrents.made; c.id++ {
-		if r := s.torrents.record(c.id); r.last != 0 {
-			work = s.walkTorrent(at, r, c, dst, work, most)
-		}
-		if c.family < tables && s.torrents.record(c.id).last != 0 {
+	for work := sweepWork; c.reversed < wholeHash; {
+		if work--; work < 0 || len(dst.Members) >= most {
 			return true
 		}
-		c.family, c.from = 0, 0
-		if work--; work <= 0 || len(dst.Members) >= most {
-			c.id++
+		r := c.next(&s.torrents)
+		if r == nil {
+			continue
+		}
+		work = s.walkTorrent(at, r, c, dst, work, most)
+		if c.family < tables {
 			return true
 		}
+		c.done = true
 	}
 	return false
 }
@@ -144,14 +202,8 @@ func (s *swarms) placeAt(t slot, reversed uint64) (block slot, start, end uint64
 		return t, 0, wholeHash
 	}
 	d := &s.directories[t.ref()]
-	n := uint32(len(d.blocks))
-	i, top := linear(bits.Reverse32(uint32(reversed)), n), topBit(n)
-	size := uint64(wholeHash / uint64(top))
-	if i >= top || i+top < n { // one of two halves that were split
-		size /= 2
-	}
-	start = reversed &^ (size - 1)
-	return d.blocks[i], start, start + size
+	i, start, end := interval(reversed, uint32(len(d.blocks)))
+	return d.blocks[i], start, end
 }
 
 // member returns what is known of the peer whose words lie in a block. Its ages are counted from the beginning of the ticks.
