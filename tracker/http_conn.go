@@ -58,12 +58,14 @@ func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr)
 		if p := x.paced.Load(); p != nil || x.pacing != nil {
 			x.turn(p, conn, n)
 		}
-		now := time.Now()
-		p := writeOn
+		began := time.Now()
+		now, p := began, writeOn
 		for p == writeOn {
 			p, now = x.answerRead(now, from)
 			if len(x.out) > 0 {
-				if !x.write(conn, now) {
+				goesOn := x.write(conn, now)
+				x.countLatency(began)
+				if !goesOn {
 					return
 				}
 				answered = true
@@ -161,6 +163,14 @@ func (x *exchange) write(conn net.Conn, now time.Time) bool {
 	}
 	// When the end began before the deadline above was set, nobody will shorten it.
 	return !x.ending.Load()
+}
+
+// countLatency counts the announces that were read at a time and whose answers were just written.
+func (x *exchange) countLatency(read time.Time) {
+	if x.announces > 0 {
+		x.tally.latency.took(time.Since(read), x.announces)
+		x.announces = 0
+	}
 }
 
 // countTimeout counts a deadline that passed while the server was not ending.

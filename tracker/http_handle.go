@@ -28,6 +28,8 @@ type exchange struct {
 	files    []wire.ScrapeFile
 	aside    LongAnswer // to the request that in begins with; nil: it is answered here
 
+	announces uint64 // in out
+
 	pacing *Pacing // the server's, since the last bytes were read; nil: nothing is paced
 
 	// With pacing only.
@@ -133,6 +135,7 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		x.announcePaced(now, store, client)
 	}
 	x.tally.announces.Add(1)
+	x.announces++
 	x.body = x.appendReply(x.body, client)
 }
 

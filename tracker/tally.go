@@ -8,6 +8,7 @@ type ServerCounts struct {
 	Announces uint64            // carried out and answered
 	Scrapes   uint64            // answered, however many torrents were asked for
 	Refused   map[string]uint64 // by reason; every reason the server has is in it
+	Latency   Latency           // of the announces
 }
 
 // A refusal is why a server did not do what a client asked for, or did not hear it out.
@@ -43,6 +44,7 @@ var refusalNames = [refusals]string{
 type tally struct {
 	connects, announces, scrapes atomic.Uint64
 	refused                      [refusals]atomic.Uint64
+	latency                      latency
 	_                            [128]byte // the next tally is on other lines, also where the processor fetches two
 }
 
@@ -53,6 +55,7 @@ func (c *ServerCounts) add(t *tally, reasons []refusal) {
 	c.Connects += t.connects.Load()
 	c.Announces += t.announces.Load()
 	c.Scrapes += t.scrapes.Load()
+	c.Latency.add(&t.latency)
 	for _, r := range reasons {
 		c.Refused[refusalNames[r]] += t.refused[r].Load()
 	}

@@ -126,6 +126,7 @@ func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 // answerAll answers the packets that were read together, at one time for all of them.
 func (w *udpWorker) answerAll(now time.Time, in *mmsg.Reader, n int, out *mmsg.Writer) {
 	w.pacing = w.paced.Load()
+	before := w.tally.announces.Load() // nobody else counts there
 	for i := range n {
 		reply := w.handle(now, in.From(i).Addr(), in.Bytes(i), w.replies[i][:0])
 		if len(reply) == 0 {
@@ -140,5 +141,8 @@ func (w *udpWorker) answerAll(now time.Time, in *mmsg.Reader, n int, out *mmsg.W
 		if _, err := out.Send(); err != nil {
 			w.tally.refuse(refuseSend)
 		}
+	}
+	if announces := w.tally.announces.Load() - before; announces > 0 {
+		w.tally.latency.took(time.Since(now), announces)
 	}
 }
