@@ -177,7 +177,8 @@ func writeJSON(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
 func (n *node) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	w.Write(n.metrics(time.Now()))
+	now := time.Now()
+	w.Write(n.figures(now).page(now))
 }
 
 var indexPage = template.Must(template.New("index").Parse(`<!doctype html>

@@ -221,39 +221,6 @@ func TestAdminDrains(t *testing.T) {
 	}
 }
 
-func TestMetricsFormat(t *testing.T) {
-	n := testNode(t, nil)
-	kinds := make(map[string]string)
-	family, seen := "", make(map[string]bool)
-	for line := range strings.Lines(string(n.metrics(time.Now()))) {
-		fields := strings.Fields(line)
-		switch {
-		case strings.HasPrefix(line, "# HELP "):
-			family = fields[2]
-			if seen[family] || !strings.HasSuffix(line, ".\n") {
-				t.Errorf("family twice, or help that is no sentence: %s", line)
-			}
-			seen[family] = true
-		case strings.HasPrefix(line, "# TYPE "):
-			kinds[family] = fields[3]
-			if fields[2] != family || (fields[3] == "counter") != strings.HasSuffix(family, "_total") {
-				t.Errorf("bad type line: %s", line)
-			}
-		default:
-			name, _, _ := strings.Cut(fields[0], "{")
-			if name != family || kinds[name] == "" || seen[fields[0]] && strings.Contains(fields[0], "{") {
-				t.Errorf("a sample out of place: %s", line)
-			}
-			seen[fields[0]] = true
-		}
-	}
-	for _, name := range []string{"starling_torrents", "starling_peers", "starling_announces_total", "starling_livesync_dropped_total", "starling_nodes"} {
-		if kinds[name] == "" {
-			t.Errorf("%s is missing", name)
-		}
-	}
-}
-
 // TestAdminFamily: an IPv4 address, the unspecified one too, is not reached over IPv6.
 func TestAdminFamily(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {

@@ -43,6 +43,5 @@ func (e *exposition) documents(name string, c document.Counts) {
 		e.sample(float64(s.count), "document", name, "source", s.source)
 	}
 	e.counter("document_builds_total", "How often such an answer was made.")
-	e.sample(float64(c.Built), "document", name, "outcome", "made")
-	e.sample(float64(c.Failed), "document", name, "outcome", "failed")
+	e.sample(float64(c.Built), "document", name, "outcome", "made").sample(float64(c.Failed), "document", name, "outcome", "failed")
 }

@@ -35,7 +35,7 @@ func TestStatusIsShared(t *testing.T) {
 		t.Errorf("%+v, want at most %d builds; %d live", c, most, n.documents.Live())
 	}
 	want := fmt.Sprintf("\nstarling_documents_total{document=\"status\",source=\"fresh\"} %d\n", c.Fresh)
-	if page := string(n.metrics(time.Now())); !strings.Contains(page, want) {
+	if page := string(n.figures(time.Now()).page(time.Now())); !strings.Contains(page, want) {
 		t.Errorf("metrics do not have %s", want)
 	}
 }

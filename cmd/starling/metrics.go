@@ -1,126 +1,94 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"runtime"
-	"runtime/metrics"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"starling/livesync"
 	"starling/tracker"
+	"starling/tracker/document"
 )
 
-// exposition is text in the Prometheus exposition format, version 0.0.4. Names follow
-// its conventions: base units, the unit and then _total of a counter at the end.
-type exposition struct {
-	b    strings.Builder
-	name string // of the family that samples are added to
+// figures is all that metrics are made of, but for what the language and the system say of the process. A number in it is on the page, which
+// a test sees to: whoever adds one adds the line for it below, or says in the test why it is no metric.
+type figures struct {
+	Started     time.Time
+	Ready       bool
+	Store       tracker.Stats
+	Connections int64 // over HTTP, that are open
+	HTTP, UDP   tracker.ServerCounts
+	Sync        livesync.Status
+	Absent      time.Duration // the silence after which a node without a cluster key counts as gone
+	Pacing      pacingStatus
+	Directors   []directorStatus
+	StatusPage  document.Counts
 }
 
-// gauge begins a family of values that go up and down.
-func (e *exposition) gauge(name, help string) { e.family(name, "gauge", help) }
-
-// counter begins a family of values that only grow.
-func (e *exposition) counter(name, help string) { e.family(name, "counter", help) }
-
-func (e *exposition) family(name, kind, help string) {
-	e.name = "starling_" + name
-	fmt.Fprintf(&e.b, "# HELP %s %s\n# TYPE %s %s\n", e.name, help, e.name, kind)
-}
-
-// sample adds a value to the family. labels are names and values in turn; no
-// value of ours needs escaping beyond that of %q.
-func (e *exposition) sample(v float64, labels ...string) {
-	e.b.WriteString(e.name)
-	for i := 0; i < len(labels); i += 2 {
-		open := ","
-		if i == 0 {
-			open = "{"
-		}
-		fmt.Fprintf(&e.b, "%s%s=%q", open, labels[i], labels[i+1])
+// figures takes the picture of this moment.
+func (n *node) figures(now time.Time) *figures {
+	return &figures{
+		Started: n.started, Ready: n.ready(),
+		Store: n.tracker.Stats(), Connections: n.http.Connections(), HTTP: n.http.Counts(), UDP: n.udp.Counts(),
+		Sync: n.livesync.Status(), Absent: livesync.AbsentAfter * n.cfg.beaconInterval,
+		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
 	}
-	if len(labels) > 0 {
-		e.b.WriteByte('}')
-	}
-	e.b.WriteString(" " + strconv.FormatFloat(v, 'f', -1, 64) + "\n")
 }
 
-// number is 1 for true.
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// metrics returns the page that Prometheus scrapes.
-func (n *node) metrics(now time.Time) []byte {
+// page returns the page that Prometheus scrapes.
+func (f *figures) page(now time.Time) []byte {
 	e := new(exposition)
-	s := n.livesync.Status()
-	e.process(n, s.ID.String())
-	e.store(n.tracker.Stats())
-	e.gauge("http_connections", "HTTP announce connections that are open.")
-	e.sample(float64(n.http.Connections()))
-	e.servers(n.http.Counts(), n.udp.Counts())
-	e.livesync(s)
-	e.sync(&s, now)
-	e.nodes(s.Nodes, now)
-	pacing := n.pacingStatus(now)
-	e.pacing(&pacing)
-	e.directors(n.directorStatuses())
-	e.documents("status", n.statusPage.Counts())
+	e.node(f)
+	e.store(f.Store)
+	e.gauge("http_connections", "HTTP announce connections that are open.").sample(float64(f.Connections))
+	e.servers(f.HTTP, f.UDP)
+	e.livesync(f.Sync)
+	e.sync(&f.Sync, now)
+	e.nodes(f.Sync.Nodes, now, f.Absent)
+	e.pacing(&f.Pacing)
+	e.directors(f.Directors)
+	e.documents("status", f.StatusPage)
+	e.runtime()
+	e.process()
 	return []byte(e.b.String())
 }
 
-func (e *exposition) process(n *node, id string) {
-	e.gauge("build_info", "Always 1; the labels tell the build and the id of this node.")
-	e.sample(1, "version", version(), "go", runtime.Version(), "tracker_id", id)
-	e.gauge("start_time_seconds", "When this node started, in seconds since 1970.")
-	e.sample(float64(n.started.UnixMilli()) / 1000)
-	e.gauge("ready", "1 while this node serves, 0 while it starts or drains.")
-	e.sample(number(n.ready()))
-	e.gauge("goroutines", "Goroutines that exist; one for each open HTTP connection and a few more.")
-	e.sample(float64(runtime.NumGoroutine()))
-	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
-	metrics.Read(memory)
-	e.gauge("memory_heap_bytes", "Memory in use by swarms and everything else that is allocated.")
-	e.sample(float64(memory[0].Value.Uint64()))
-	e.gauge("memory_system_bytes", "Memory mapped from the system.")
-	e.sample(float64(memory[1].Value.Uint64()))
+// node adds what this node is.
+func (e *exposition) node(f *figures) {
+	e.gauge("build_info", "Always 1; the labels tell the build and the id of this node.").
+		sample(1, "version", version(), "goversion", runtime.Version(), "tracker_id", f.Sync.ID.String())
+	e.gauge("start_time_seconds", "When this node started, in seconds since 1970.").sample(float64(f.Started.UnixMilli()) / 1000)
+	e.gauge("ready", "1 while this node serves, 0 while it starts, catches up or drains.").sample(number(f.Ready))
 }
 
+// store adds what the swarms hold and what became of peers.
 func (e *exposition) store(s tracker.Stats) {
-	e.gauge("torrents", "Torrents known here.")
-	e.sample(float64(s.Torrents))
-	e.gauge("peers", "Peers in all swarms; a client with both families counts in each.")
-	e.sample(float64(s.Peers4), "family", "ipv4")
-	e.sample(float64(s.Peers6), "family", "ipv6")
-	e.gauge("seeders", "Peers that have the whole torrent.")
-	e.sample(float64(s.Seeders))
-	e.gauge("leechers", "Peers that do not, partial seeds included.")
-	e.sample(float64(s.Leechers))
-	e.gauge("partial_seeds", "Leechers that want no more (BEP 21).")
-	e.sample(float64(s.Partial))
-	e.gauge("store_bytes", "Memory of the swarms.")
-	e.sample(float64(s.Bytes))
-	e.counter("completions_total", "Completed downloads, announced here or told by other nodes.")
-	e.sample(float64(s.Completed))
-	e.counter("expired_peers_total", "Peers forgotten because they were silent for the peer timeout.")
-	e.sample(float64(s.Expired))
-	e.counter("refused_peers_total", "Peers not stored because the store was full.")
-	e.sample(float64(s.Refused))
+	e.gauge("torrents", "Torrents known here.").sample(float64(s.Torrents))
+	e.gauge("peers", "Peers in all swarms; a client with both families counts in each.").
+		sample(float64(s.Peers4), "family", "ipv4").sample(float64(s.Peers6), "family", "ipv6")
+	e.gauge("seeders", "Peers that have the whole torrent.").sample(float64(s.Seeders))
+	e.gauge("leechers", "Peers that do not, partial seeds included.").sample(float64(s.Leechers))
+	e.gauge("partial_seeds", "Leechers that want no more (BEP 21).").sample(float64(s.Partial))
+	e.gauge("store_bytes", "Memory of the swarms.").sample(float64(s.Bytes))
+	e.counter("completions_total", "Completed downloads, announced here or told by other nodes.").sample(float64(s.Completed))
+	e.counter("expired_peers_total", "Peers forgotten because they were silent for the peer timeout.").sample(float64(s.Expired))
+	e.counter("refused_peers_total", "Peers not stored because the store was full.").sample(float64(s.Refused))
 }
 
+// servers adds what the announce servers did.
 func (e *exposition) servers(http, udp tracker.ServerCounts) {
+	byProtocol := func(http, udp uint64) {
+		e.sample(float64(http), "protocol", "http").sample(float64(udp), "protocol", "udp")
+	}
+	e.counter("connects_total", "Connections accepted over HTTP, connect requests answered over UDP.")
+	byProtocol(http.Connects, udp.Connects)
 	e.counter("announces_total", "Announces answered with peers.")
-	e.sample(float64(http.Announces), "protocol", "http")
-	e.sample(float64(udp.Announces), "protocol", "udp")
+	byProtocol(http.Announces, udp.Announces)
+	e.latency("announce_duration_seconds", "From an announce's having been read to its answer having been given to the system, waiting for tokens included.",
+		protocolLatency{"http", &http.Latency}, protocolLatency{"udp", &udp.Latency})
 	e.counter("scrapes_total", "Scrapes answered.")
-	e.sample(float64(http.Scrapes), "protocol", "http")
-	e.sample(float64(udp.Scrapes), "protocol", "udp")
+	byProtocol(http.Scrapes, udp.Scrapes)
 	e.counter("refusals_total", "Requests that were refused or not heard out, by reason.")
 	for _, reason := range slices.Sorted(maps.Keys(http.Refused)) {
 		e.sample(float64(http.Refused[reason]), "protocol", "http", "reason", reason)
@@ -130,16 +98,45 @@ func (e *exposition) servers(http, udp tracker.ServerCounts) {
 	}
 }
 
+// protocolLatency is how long the announces of a protocol took.
+type protocolLatency struct {
+	protocol string
+	latency  *tracker.Latency
+}
+
+// latency adds histograms of how long announces took.
+func (e *exposition) latency(name, help string, each ...protocolLatency) {
+	bounds := make([]float64, len(tracker.LatencyBounds))
+	for i, d := range tracker.LatencyBounds {
+		bounds[i] = d.Seconds()
+	}
+	e.family("starling_"+name, "histogram", help)
+	for _, p := range each {
+		e.histogram(bounds, p.latency.Counts[:], p.latency.Sum.Seconds(), "protocol", p.protocol)
+	}
+}
+
+// directors adds what on-demand trackers hold.
 func (e *exposition) directors(all []directorStatus) {
-	e.gauge("directors", "On-demand trackers, whose swarms are in none of the other figures.")
-	e.sample(float64(len(all)))
+	e.gauge("directors", "On-demand trackers, whose swarms are in none of the other figures.").sample(float64(len(all)))
+	e.gauge("director_nodes", "Other nodes that an on-demand tracker heard.")
+	for _, d := range all {
+		e.sample(float64(d.Livesync.Nodes), "director", d.Name)
+	}
+	e.gauge("director_seeders", "Peers of an on-demand tracker that have the whole torrent.")
+	for _, d := range all {
+		e.sample(float64(d.Seeders), "director", d.Name)
+	}
+	e.gauge("director_leechers", "Peers of an on-demand tracker that do not.")
+	for _, d := range all {
+		e.sample(float64(d.Leechers), "director", d.Name)
+	}
 	e.gauge("director_torrents", "Torrents known to an on-demand tracker.")
 	for _, d := range all {
 		e.sample(float64(d.Torrents), "director", d.Name)
 	}
 	e.gauge("director_peers", "Peers in all swarms of an on-demand tracker.")
 	for _, d := range all {
-		e.sample(float64(d.Peers.IPv4), "director", d.Name, "family", "ipv4")
-		e.sample(float64(d.Peers.IPv6), "director", d.Name, "family", "ipv6")
+		e.sample(float64(d.Peers.IPv4), "director", d.Name, "family", "ipv4").sample(float64(d.Peers.IPv6), "director", d.Name, "family", "ipv6")
 	}
 }

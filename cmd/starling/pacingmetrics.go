@@ -9,17 +9,13 @@ import (
 
 // pacing adds the figures of pacing.
 func (e *exposition) pacing(s *pacingStatus) {
-	e.gauge("rate_bytes_per_second", "Bytes of answers a second that are in force; 0: unlimited.")
-	e.sample(float64(s.Rate))
-	e.gauge("hard_limit_bytes_per_second", "The limit asked for at the admin address; 0: none.")
-	e.sample(float64(s.Limit))
-	e.gauge("bandwidth_bytes_per_second", "What the line was seen to carry while it was the limit, or the hard limit; 0: not known yet.")
-	e.sample(float64(s.Bandwidth))
-	e.gauge("connections_waiting", "Connections that wait for their share of the rate.")
-	e.sample(float64(s.Waiting))
+	e.gauge("rate_bytes_per_second", "Bytes of answers a second that are in force; 0: unlimited.").sample(float64(s.Rate))
+	e.gauge("announce_rate_per_second", "Announces a second that this node was said to serve; 0: unlimited.").sample(float64(s.AnnounceRate))
+	e.gauge("hard_limit_bytes_per_second", "The limit asked for at the admin address; 0: none.").sample(float64(s.Limit))
+	e.gauge("bandwidth_bytes_per_second", "What the line was seen to carry while it was the limit, or the hard limit; 0: not known yet.").sample(float64(s.Bandwidth))
+	e.gauge("connections_waiting", "Connections that wait for their share of the rate.").sample(float64(s.Waiting))
 	if n := len(s.Seconds); n > 0 {
-		e.gauge("requests_last_second", "Requests in the last whole second.")
-		e.sample(float64(s.Seconds[n-1]))
+		e.gauge("requests_last_second", "Requests in the last whole second.").sample(float64(s.Seconds[n-1]))
 	}
 	e.counter("answers_total", "Answers while something is paced, by the step of the ladder, from whole ones on.")
 	for _, step := range slices.Sorted(maps.Keys(s.Steps)) {
@@ -36,6 +32,7 @@ func (e *exposition) pacing(s *pacingStatus) {
 		e.gauge("uplink_bytes_per_second", "Bytes a second that the cluster may send, and this node's share of them.")
 		e.sample(float64(u.Total), "of", "cluster")
 		e.sample(float64(u.Share), "of", "node")
+		e.gauge("uplink_grows_seconds", "How long until this node's share may grow; 0: not while nothing changes.").sample(u.Grows)
 		e.gauge("uplink_members", "Nodes that the uplink is divided among, this one included.")
 		e.sample(float64(len(u.Members)))
 	}
@@ -55,8 +52,7 @@ func (e *exposition) jail(j *jailStatus) {
 	for _, o := range pacer.Offences() {
 		e.sample(float64(j.Sentenced[o.String()]), "reason", o.String())
 	}
-	e.counter("jail_full_total", "How often one was not because too many were there.")
-	e.sample(float64(j.Full))
+	e.counter("jail_full_total", "How often one was not because too many were there.").sample(float64(j.Full))
 }
 
 func (e *exposition) siblings(siblings []siblingStatus) {

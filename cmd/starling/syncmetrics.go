@@ -7,10 +7,13 @@ import (
 	"starling/wire"
 )
 
+// livesync adds what was sent, received and thrown away.
 func (e *exposition) livesync(s livesync.Status) {
 	e.gauge("livesync_joined", "1 while the group is joined on an interface.")
 	joined := s.Mode != "off" && s.Trouble == ""
 	e.sample(number(joined), "interface", s.Interface, "group", s.Group.String())
+	e.gauge("livesync_id_conflict", "1 while another node has the fixed id of this one.").sample(number(s.Conflict != ""))
+	e.gauge("livesync_tells_withheld", "1 while tells are withheld because an opentracker of 2010 is there, which hangs on the first.").sample(number(s.Withheld != ""))
 	traffic := []struct {
 		name, help     string
 		sent, received uint64
@@ -36,9 +39,18 @@ func (e *exposition) livesync(s livesync.Status) {
 	}
 }
 
-func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time) {
-	e.gauge("nodes", "Other nodes heard.")
-	e.sample(float64(len(nodes)))
+// nodes adds what is known of the other nodes. Those without a cluster key say little: they are gone after a longer silence.
+func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time, absent time.Duration) {
+	e.gauge("nodes", "Other nodes heard.").sample(float64(len(nodes)))
+	e.gauge("node_up", "1 while another node is heard and has not said that it ends.")
+	for i := range nodes {
+		o := &nodes[i]
+		up := !o.Bye && now.Sub(o.LastHeard) < absent
+		if o.Mode == "keyed" {
+			up = !o.Bye && !o.Silent(now)
+		}
+		e.sample(number(up), "node", o.ID.String())
+	}
 	e.gauge("node_silence_seconds", "How long ago another node was last heard.")
 	for _, o := range nodes {
 		e.sample(seconds(now.Sub(o.LastHeard)), "node", o.ID.String(), "address", o.Address.String())
@@ -71,25 +83,34 @@ func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time) {
 			e.sample(float64(c.value(&nodes[i])), "node", nodes[i].ID.String())
 		}
 	}
-	e.keyedNodes(nodes)
+	e.keyedNodes(nodes, now)
 }
 
 // keyedNodes tells of nodes with a cluster key what only they say of themselves.
-func (e *exposition) keyedNodes(nodes []livesync.NodeStatus) {
+func (e *exposition) keyedNodes(nodes []livesync.NodeStatus, now time.Time) {
 	gauges := []struct {
 		name, help string
 		value      func(o *livesync.NodeStatus) (v float64, ok bool)
 	}{
 		{"peers", "Peers of another node.", func(o *livesync.NodeStatus) (float64, bool) { return float64(o.Member.Peers), true }},
-		{"healthy", "1 while another node says that it lacks nothing and is not about to end.", func(o *livesync.NodeStatus) (float64, bool) {
-			return number(o.Member.Health == wire.Healthy), true
+		{"healthy", "1 while another node is heard and says that it lacks nothing and is not about to end.", func(o *livesync.NodeStatus) (float64, bool) {
+			return number(o.Member.Health == wire.Healthy && !o.Bye && !o.Silent(now)), true
 		}},
+		{"ended", "1 since another node said that it ends.", func(o *livesync.NodeStatus) (float64, bool) { return number(o.Bye), true }},
 		{"lag_seconds", "From another node's sending to applying here, the median of the last minute, as exact as both clocks agree.",
 			func(o *livesync.NodeStatus) (float64, bool) { return o.Lag.Seconds(), true }},
 		{"lag_max_seconds", "The longest of the last minute.", func(o *livesync.NodeStatus) (float64, bool) { return o.LagMax.Seconds(), true }},
 		{"divergence_peers", "Peers that this node and another hold differently, an estimate.", func(o *livesync.NodeStatus) (float64, bool) {
 			return float64(o.Divergence.Peers), o.Divergence.Known
 		}},
+		{"divergence_bound_peers", "How many peers may differ while both are in sync.", func(o *livesync.NodeStatus) (float64, bool) {
+			return float64(o.Divergence.Bound), o.Divergence.Known
+		}},
+		{"divergence_more_peers", "How many peers another node has beyond ours, below zero: less.", func(o *livesync.NodeStatus) (float64, bool) {
+			return float64(o.Divergence.More), o.Divergence.Known
+		}},
+		{"announce_rate_per_second", "Announces a second that another node was said to serve; 0: unlimited.",
+			func(o *livesync.NodeStatus) (float64, bool) { return float64(o.Member.Capacity), true }},
 		{"divergence_ratio", "The same as a share of the peers of the larger of both.", func(o *livesync.NodeStatus) (float64, bool) {
 			return o.Divergence.Share, o.Divergence.Known
 		}},
@@ -119,7 +140,10 @@ func (e *exposition) sync(s *livesync.Status, now time.Time) {
 	e.sample(number(s.CatchUp.Complete))
 	e.gauge("catch_up_peers", "Peers that came in the stream that comes, or in the last one.")
 	e.sample(float64(s.CatchUp.Peers))
+	e.gauge("catch_up_torrents", "Torrents that came in it.").sample(float64(s.CatchUp.Torrents))
+	e.gauge("catch_up_expected_peers", "Peers of the node that sends it, which need not send all.").sample(float64(s.CatchUp.Expected))
+	e.gauge("catch_up_duration_seconds", "How long it took, or takes until now.").sample(s.CatchUp.Took.Seconds())
+	e.gauge("catch_up_waiting_nodes", "Nodes that are still to be asked.").sample(float64(s.CatchUp.Waiting))
 	e.counter("catch_up_streams_total", "Streams that were asked for, by how they ended.")
-	e.sample(float64(s.CatchUp.Streams), "result", "whole")
-	e.sample(float64(s.CatchUp.Failed), "result", "failed")
+	e.sample(float64(s.CatchUp.Streams), "result", "whole").sample(float64(s.CatchUp.Failed), "result", "failed")
 }
