@@ -3,11 +3,14 @@ package tracker
 import (
 	"time"
 
+	"starling/tracker/access"
 	"starling/wire"
 )
 
 // Announce stores what a client tells of itself, tells the other nodes when they must know, and then fills ans:
 // in that order, so that the answer counts the client. It does not allocate while the slices of ans have room.
+//
+// A torrent that the rules forbid is not touched; the answer says so.
 //
 // A client that stops gets no peers; neither does one that nobody could reach where it says it is, which is not stored.
 func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
@@ -22,8 +25,11 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		ans.MinInterval = min(t.interval.min, ans.Interval)
 	}
 	ans.Seeders, ans.Leechers, ans.Downloaded = 0, 0, 0
-	ans.New, ans.Early = false, 0
-
+	ans.New, ans.Early, ans.Refused = false, 0, access.Served
+	if t.rules.forbidsStill(&a.InfoHash, a.Checked, &t.rules.announces) {
+		ans.Refused = t.Access().Torrent(&a.InfoHash)
+		return
+	}
 	r := s.torrents.find(hash, &a.InfoHash)
 	switch {
 	case !a.Peer.Valid():

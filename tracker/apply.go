@@ -134,6 +134,9 @@ func (t *Tracker) Apply(now time.Time, r wire.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(now.Sub(t.start))
+	if t.rules.forbids(&r.InfoHash, &t.rules.records) {
+		return
+	}
 	s.apply(s.torrents.find(hash, &r.InfoHash), hash, &r)
 }
 
@@ -158,6 +161,9 @@ func (t *Tracker) Learn(now time.Time, e wire.Tell) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(now.Sub(t.start))
+	if t.rules.forbids(&e.InfoHash, &t.rules.tells) {
+		return false
+	}
 	r := s.torrents.find(hash, &e.InfoHash)
 	if r == nil {
 		r = s.torrents.add(hash, &e.InfoHash, s.now()-min(e.Age, keepMinutes))

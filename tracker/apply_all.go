@@ -3,6 +3,7 @@ package tracker
 import (
 	"time"
 
+	"starling/tracker/access"
 	"starling/wire"
 )
 
@@ -35,7 +36,8 @@ type applying struct {
 	ends   []uint16 // how far in sorted each shard's records go
 	given  [applyMost]pending
 	sorted [applyMost]pending
-	ahead  uint64 // sum of what was read ahead, which keeps the compiler from leaving it out
+	rules  *access.Rules // that served what was sorted
+	ahead  uint64        // sum of what was read ahead, which keeps the compiler from leaving it out
 }
 
 // ApplyAll stores what other nodes tell of peers, with the same result as [Tracker.Apply] for one record after the other. It
@@ -57,6 +59,7 @@ func (t *Tracker) ApplyAll(now time.Time, rs []wire.Record) {
 		}
 		rs = rs[n:]
 	}
+	a.rules = nil // else lists stay in memory that hold no more
 	t.applying.Put(a)
 }
 
@@ -64,8 +67,12 @@ func (t *Tracker) ApplyAll(now time.Time, rs []wire.Record) {
 func (t *Tracker) sort(a *applying, rs []wire.Record) []pending {
 	clear(a.ends)
 	n := 0
+	a.rules = t.rules.now.Load()
 	for i := range rs {
 		if !rs[i].Peer.Valid() {
+			continue
+		}
+		if a.rules != nil && t.rules.forbids(&rs[i].InfoHash, &t.rules.records) {
 			continue
 		}
 		hash := t.key.infoHash(&rs[i].InfoHash)
@@ -126,6 +133,9 @@ func (t *Tracker) applyLocked(a *applying, window []pending, rs []wire.Record) {
 	for i := range window {
 		p := &window[i]
 		s, r := &t.shards[p.shard], &rs[p.place]
+		if t.rules.forbidsStill(&r.InfoHash, a.rules, &t.rules.records) {
+			continue
+		}
 		tor := s.torrents.still(p.record, &r.InfoHash)
 		if tor == nil {
 			tor = s.torrents.find(p.hash, &r.InfoHash)

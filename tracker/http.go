@@ -66,6 +66,7 @@ type HTTP struct {
 // httpRefusals are the refusals of this server.
 var httpRefusals = []refusal{
 	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept,
+	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey,
 }
 
 // The usual bounds of connections. An idle one takes about 8 kB; behind one IPv4 address may be a whole town.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"starling/tracker/access"
 	"starling/tracker/pacer"
 	"starling/wire"
 )
@@ -29,6 +30,7 @@ type exchange struct {
 	aside    LongAnswer // to the request that in begins with; nil: it is answered here
 
 	announces uint64 // in out
+	key       []byte // the passkey in the path, with rules that want one
 
 	pacing *Pacing // the server's, since the last bytes were read; nil: nothing is paced
 
@@ -55,13 +57,17 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	}
 	h := responseHead{status: 200, http10: r.HTTP10, close: r.Close || x.ending.Load()}
 	x.body = x.body[:0]
+	path := r.Path
+	if x.tracker.Access().Private() {
+		x.key, path = access.PathKey(path)
+	}
 	switch {
-	case string(r.Path) == "/announce":
+	case string(path) == "/announce":
 		x.handleAnnounce(now, from, &r)
 	case x.isLong(&r):
 		return dst, 0, false
-	case string(r.Path) == "/scrape":
-		x.handleScrape(from, &r)
+	case string(path) == "/scrape":
+		x.handleScrape(now, from, &r)
 	default:
 		x.tally.refuse(refusePath)
 		h.status = 404
@@ -108,6 +114,10 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		x.refuseParameter("X-Forwarded-For: not an address")
 		return
 	}
+	rules := x.tracker.Access()
+	if rules != nil && x.refusesClient(now, rules, client) {
+		return
+	}
 	if q.IP.IsValid() && x.sources.mayNameIP(client) {
 		client = q.IP
 	}
@@ -119,10 +129,17 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		Seeder:       q.Left == 0,
 		NumWant:      q.NumWant,
 		BothFamilies: true,
+		Checked:      rules,
 	}
 	if !a.Peer.Valid() {
 		x.refuseParameter("ip: not the address of a client")
 		return
+	}
+	if rules != nil {
+		if v := rules.Torrent(&a.InfoHash); v != access.Served {
+			x.refuse(v)
+			return
+		}
 	}
 	if a.Event == wire.EventStopped {
 		a.NumWant = 0
@@ -133,6 +150,11 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		store.Announce(now, a, &x.answer)
 	} else {
 		x.announcePaced(now, store, client)
+	}
+	a.Checked = nil // else an idle connection keeps lists in memory that hold no more
+	if x.answer.Refused != access.Served {
+		x.refuse(x.answer.Refused)
+		return
 	}
 	x.tally.announces.Add(1)
 	x.announces++
@@ -157,7 +179,7 @@ func (x *exchange) appendReply(b []byte, client netip.Addr) []byte {
 
 // handleScrape writes the counts of the torrents asked for to the body. Those
 // not known are left out (BEP 48 has no other way to say so).
-func (x *exchange) handleScrape(from netip.Addr, r *wire.Request) {
+func (x *exchange) handleScrape(now time.Time, from netip.Addr, r *wire.Request) {
 	hashes, err := wire.ParseScrape(r.Query, x.hashes[:0])
 	x.hashes = hashes
 	if err != nil {
@@ -167,6 +189,12 @@ func (x *exchange) handleScrape(from netip.Addr, r *wire.Request) {
 	if len(hashes) == 0 {
 		x.refuseParameter("info_hash: missing, there is no scrape of all torrents")
 		return
+	}
+	if rules := x.tracker.Access(); rules != nil {
+		client, _ := x.sources.client(from, &r.ForwardedFor)
+		if x.refusesClient(now, rules, client) || x.refusesHashes(rules) {
+			return
+		}
 	}
 	if x.pacing != nil {
 		client, _ := x.sources.client(from, &r.ForwardedFor)

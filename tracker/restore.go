@@ -63,6 +63,9 @@ func (r *Restorer) restoreSome(now time.Time, swarm *wire.Swarm, members []wire.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
+	if r.t.rules.forbids(&swarm.InfoHash, &r.t.rules.restored) {
+		return
+	}
 	age := uint64(swarm.Age) + uint64(r.late/time.Minute)
 	last := s.now() - uint32(min(age, keepMinutes))
 	tor := s.torrents.find(hash, &swarm.InfoHash)

@@ -31,12 +31,17 @@ const (
 	refuseAction                      // UDP: unknown action; the client was told
 	refuseReceive                     // UDP: the system failed to hand over a packet
 	refuseSend                        // UDP: the system did not take the answer
+	refuseDenied                      // the torrent is on the deny list; the client was told, as of the next three
+	refuseUnlisted                    // the torrent is not on the allow list
+	refuseDeniedClient                // the client is on the list of denied ones
+	refusePasskey                     // no passkey, or none that is good
 	refusals
 )
 
 var refusalNames = [refusals]string{
 	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "accept",
 	"short", "long", "protocol", "connection_id", "action", "receive", "send",
+	"denied", "unlisted", "denied_client", "passkey",
 }
 
 // A tally is counted by one goroutine, or by the few that share it, and read by

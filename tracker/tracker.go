@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"starling/tracker/access"
 	"starling/wire"
 )
 
@@ -60,6 +61,9 @@ type Announce struct {
 	NumWant      int  // how many peers it wants; negative: the tracker's default
 	BothFamilies bool // false: only peers of its own address family
 
+	// Checked are the rules that were asked about the torrent already, and serve it. Nil: none were.
+	Checked *access.Rules
+
 	// Booked is in how many seconds the client is told to come back: it is kept until then. 0: the tracker chooses.
 	Booked uint32
 }
@@ -70,6 +74,9 @@ type Answer struct {
 	Seeders, Leechers     uint32 // of both families, itself included
 	Downloaded            uint64
 	Peers4, Peers6        []byte // compact peers, appended to what is there
+
+	// Refused says that nothing was stored, and why: there are rules. See [Tracker.SetAccess].
+	Refused access.Verdict
 
 	// What is known of a client that is booked here, see [Announce]. New: nothing was. Early: for how much longer it was not expected,
 	// known to a tick of the clock of peers either way; 0: it was expected, or nobody knows when.
@@ -108,6 +115,7 @@ type Tracker struct {
 	}
 	key    hashKey
 	shards []shard
+	rules  rules
 
 	sweepMu sync.Mutex // guards sweeps, and is held during a sweep
 	sweeps  clock      // a tick for each sweep

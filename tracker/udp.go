@@ -41,6 +41,7 @@ type UDP struct {
 // udpRefusals are the refusals of this server.
 var udpRefusals = []refusal{
 	refuseShort, refuseLong, refuseProtocol, refuseConnectionID, refuseAction, refuseParameter, refuseReceive, refuseSend,
+	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey,
 }
 
 // NewUDP returns a server for t. It starts nothing.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"starling/tracker/access"
 	"starling/tracker/pacer"
 	"starling/wire"
 )
@@ -69,6 +70,12 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 		return w.refuseParameter(dst, transaction, "port: 0, nobody can connect to it")
 	}
 	from = from.Unmap()
+	rules := w.tracker.Access()
+	if rules != nil {
+		if v := w.verdict(now, rules, &q, from); v != access.Served {
+			return w.refuse(dst, transaction, v)
+		}
+	}
 	if q.IP != [4]byte{} && from.Is4() && w.sources.mayNameIP(from) {
 		from = netip.AddrFrom4(q.IP)
 	}
@@ -78,6 +85,7 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 		Peer:     wire.PeerFrom(netip.AddrPortFrom(from, q.Port)),
 		Event:    q.Event,
 		Seeder:   q.Left == 0,
+		Checked:  rules,
 	}
 	if !a.Peer.Valid() {
 		return w.refuseParameter(dst, transaction, "ip: not the address of a client")
@@ -92,6 +100,10 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 		w.tracker.Announce(now, a, &w.answer)
 	} else {
 		w.announcePaced(now, from, packet)
+	}
+	a.Checked = nil // else a worker without clients keeps lists in memory that hold no more
+	if w.answer.Refused != access.Served {
+		return w.refuse(dst, transaction, w.answer.Refused)
 	}
 	w.tally.announces.Add(1)
 	dst = wire.AppendUDPAnnounceReply(dst, transaction, w.answer.Interval, w.answer.Leechers, w.answer.Seeders)
@@ -122,6 +134,11 @@ func (w *udpWorker) handleScrape(now time.Time, from netip.Addr, packet []byte, 
 	n, err := wire.ParseUDPScrape(packet)
 	if err != nil {
 		return w.refuseParameter(dst, transaction, err.Error())
+	}
+	if rules := w.tracker.Access(); rules != nil {
+		if v := scrapeVerdict(rules, from); v != access.Served {
+			return w.refuse(dst, transaction, v)
+		}
 	}
 	dst = wire.AppendUDPScrapeReply(dst, transaction)
 	for i := range n {
