@@ -41,16 +41,18 @@ func (t *Tracker) purgeSome(s *shard, at time.Duration, c *Cursor) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
-	c.id = max(c.id, 1)
-	for work := sweepWork; c.id <= s.torrents.made; c.id++ {
+	for work := sweepWork; c.reversed < wholeHash; {
 		if work--; work < 0 {
 			return true
 		}
-		r := s.torrents.record(c.id)
-		if r.last != 0 && t.forbidden(r) && !t.purgePiece(s, r, c, work) {
+		r := c.next(&s.torrents)
+		switch {
+		case r == nil:
+		case t.forbidden(r) && !t.purgePiece(s, r, c, work):
 			return true
+		default:
+			c.done = true
 		}
-		c.family, c.from = 0, 0
 	}
 	return false
 }
