@@ -7,6 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -114,6 +117,56 @@ func TestDeadlineAndClose(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, func() { conn.Close() })
 	if _, err := reader.Read(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v of a closed socket", err)
+	}
+}
+
+// waker is the variable that makes this test binary another process, which sends a datagram to the address in it once nobody here has anything to do.
+const waker = "MMSG_TEST_WAKE"
+
+func TestMain(m *testing.M) {
+	if at := os.Getenv(waker); at != "" {
+		<-time.After(100 * time.Millisecond)
+		conn, err := net.Dial("udp4", at)
+		if err == nil {
+			_, err = conn.Write([]byte{1})
+		}
+		if err != nil {
+			panic(err)
+		}
+		return
+	}
+	m.Run()
+}
+
+// Who never runs out of datagrams does not keep the only processor for himself, even when he begins after everybody was idle, and the
+// runtime's watching thread with them. Whatever in this process woke him would wake that thread
+// too, which otherwise sleeps for a minute.
+func TestOthersRun(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	_, raw, at := socket(t, "127.0.0.1:0")
+	reader, writer, b, name := NewReader(raw, 4, 10), NewWriter(raw, 4), []byte{1}, Name(at)
+	other := exec.Command(os.Args[0])
+	other.Env = append(os.Environ(), waker+"="+at.String())
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Wait()
+	if _, err := reader.Read(); err != nil {
+		t.Fatal(err)
+	}
+	var ran atomic.Bool
+	go ran.Store(true)
+	for until := time.Now().Add(30 * time.Second); !ran.Load(); {
+		if time.Now().After(until) {
+			t.Fatal("nobody else has run for 30 s")
+		}
+		writer.Add(b, name, nil)
+		if _, err := writer.Send(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := reader.Read(); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
 	}
 }
 

@@ -29,9 +29,10 @@ type Reader struct {
 	bytes    []byte // of all datagrams, one behind the other
 	size     int    // of each
 
-	n    int
-	err  syscall.Errno
-	call func(fd uintptr) bool // made once, since it would be allocated each time
+	n     int
+	err   syscall.Errno
+	quiet int                   // calls in a row that have received something, and of which the scheduler was not told
+	call  func(fd uintptr) bool // made once, since it would be allocated each time
 }
 
 // NewReader returns a reader that takes at most count datagrams at a time. Longer ones than size are cut to it.
@@ -55,9 +56,12 @@ func NewReader(raw syscall.RawConn, count, size int) *Reader {
 			h.Namelen = nameSize
 			h.SetControllen(controlSize)
 		}
-		r.n, r.err = recvmmsg(fd, r.messages)
+		r.n, r.err = recvmmsg(fd, r.messages, r.quiet < quietReads)
 		if r.err != 0 {
 			r.n = 0
+		}
+		if r.quiet++; r.err == unix.EAGAIN || r.quiet > quietReads {
+			r.quiet = 0
 		}
 		return r.err != unix.EAGAIN
 	}
