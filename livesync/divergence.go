@@ -88,9 +88,10 @@ type Divergence struct {
 
 // Sync is the one answer to "is my cluster in sync?".
 type Sync struct {
-	Known bool
-	Yes   bool
-	Why   string // not, or not known; empty when yes
+	Known      bool
+	Yes        bool
+	CatchingUp bool   // not, because a node catches up, which ends by itself
+	Why        string // not, or not known; empty when yes
 }
 
 // Sync answers whether this node and all others of the cluster hold the same peers. A node that was heard and is silent is not in
@@ -104,7 +105,7 @@ func (s *Status) Sync(now time.Time) Sync {
 	case s.Trouble != "":
 		return Sync{Known: true, Why: "this node is cut off"}
 	case s.Self.Health == wire.CatchingUp:
-		return Sync{Known: true, Why: "this node is catching up"}
+		return Sync{Known: true, CatchingUp: true, Why: "this node is catching up"}
 	}
 	var unknown, yes bool
 	why := "no other node with the key was heard"
@@ -141,7 +142,7 @@ func (o *NodeStatus) sync(now time.Time) Sync {
 		return Sync{Known: true, Why: fmt.Sprintf("%s at %s has been silent for %s: down or cut off",
 			o.ID, o.Address.Addr(), now.Sub(o.LastHeard).Truncate(time.Second))}
 	case o.Member.Health == wire.CatchingUp:
-		return Sync{Known: true, Why: fmt.Sprintf("%s is catching up", o.ID)}
+		return Sync{Known: true, CatchingUp: true, Why: fmt.Sprintf("%s is catching up", o.ID)}
 	case o.OtherKey:
 		return Sync{Why: fmt.Sprintf("%s signs with another key than this node, as while a key is rotated", o.ID)}
 	case !d.Known:

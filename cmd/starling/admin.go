@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"log"
 	"net"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"starling/cmd/starling/dashboard"
 	"starling/tracker/sibling"
 )
 
@@ -83,6 +83,8 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /metrics", n.serveMetrics)
 	mux.Handle("GET "+statusPath, n.statusPage)
 	mux.HandleFunc("GET /api/v1/events", n.serveEvents)
+	mux.HandleFunc("GET "+historyPath, n.serveHistory)
+	mux.Handle("GET "+livePath, n.hub)
 	mux.HandleFunc("GET /api/v1/limit", n.serveLimit)
 	mux.HandleFunc("PUT /api/v1/limit", n.changing(n.putLimit))
 	mux.HandleFunc("DELETE /api/v1/limit", n.changing(n.deleteLimit))
@@ -91,7 +93,7 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET /api/v1/director/{name}", n.serveDirector)
 	mux.HandleFunc("PUT /api/v1/director/{name}", n.changing(n.putDirector))
 	mux.HandleFunc("DELETE /api/v1/director/{name}", n.changing(n.deleteDirector))
-	mux.HandleFunc("GET /{$}", n.serveIndex)
+	dashboard.Register(mux)
 	if isLoopback(n.admin.Addr()) {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -179,22 +181,4 @@ func (n *node) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	now := time.Now()
 	w.Write(n.figures(now).page(now))
-}
-
-var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>starling {{.TrackerID}}</title>
-<h1>starling {{.TrackerID}}</h1>
-<p>Version {{.Version}}. Torrents: {{.Torrents}}; peers: {{.Peers.IPv4}} IPv4, {{.Peers.IPv6}} IPv6; other nodes heard: {{len .Nodes}}.
-<ul>
-<li><a href="/api/v1/status">status</a>, which <code>starling status</code> shows as a table
-<li><a href="/metrics">metrics</a> for Prometheus
-<li><a href="/healthz">health</a> and <a href="/readyz">readiness</a>
-<li><a href="/debug/pprof/">profiles</a>, on a loopback address
-</ul>
-`))
-
-func (n *node) serveIndex(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'")
-	indexPage.Execute(w, n.status(time.Now())) // an error means that the reader has gone
 }

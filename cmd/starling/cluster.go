@@ -92,6 +92,9 @@ func newCluster(c *cli.Context, n, port int) ([]*node, error) {
 		}
 		nodes = append(nodes, nd)
 	}
+	for _, nd := range nodes {
+		nd.beside = nodes
+	}
 	return nodes, nil
 }
 
@@ -124,6 +127,10 @@ func printCluster(w io.Writer, nodes []*node) {
 
 	program, first, last := programName(), nodes[0], nodes[len(nodes)-1]
 	fmt.Fprintf(w, `
+All of them on one page, for your browser, or in this terminal with %s top:
+
+   http://%s/
+
 Announce a client to one tracker, then another client of the same torrent to
 another: the second is told of the first.
 
@@ -138,6 +145,7 @@ What the last one knows of all of them:
 
 Ctrl-C ends them all.
 `,
+		program, first.admin.Addr(),
 		program, first.httpListeners[0].Addr(), exampleHash,
 		program, last.udpConns[0].LocalAddr(), exampleHash,
 		program, last.admin.Addr())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -74,6 +75,13 @@ func (e *events) add(now time.Time, kind eventKind, text string) {
 	e.ring[e.last%maxEvents] = event{
 		Seq: e.last, Time: now, Count: 1, Kind: kind, Troubles: slices.Contains(troubling, kind), Text: text,
 	}
+}
+
+// mark returns a text that is another one after each event.
+func (e *events) mark() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return fmt.Sprintf("%d.%d", e.last, e.ring[e.last%maxEvents].Count)
 }
 
 // recent returns the latest events, at most so many, the latest one first.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"starling/cmd/starling/dashboard"
 	"starling/livesync"
 	"starling/tracker"
 	"starling/tracker/document"
@@ -49,6 +50,10 @@ type node struct {
 	tells     *tellDebt   // nil: livesync has no rate
 	classes   classTables // in force; what reads the configuration again has them to itself
 	events    events      // what happened lately
+	observer  observer
+	ranker    ranker // the hub's
+	hub       *dashboard.Hub
+	beside    []*node // all that run in this process, this one too; nil: it is alone
 
 	documents  *document.Admission
 	statusPage *document.Document
@@ -195,6 +200,7 @@ func (n *node) rejoin(group netip.AddrPort, iface string) (livesync.Conn, error)
 // assemble makes the parts and ties them together with function values.
 func (n *node) assemble(who *identity) error {
 	n.who = who
+	n.hub = dashboard.NewHub(liveReaders, n.liveFrame)
 	n.openDocuments()
 	// The tracker is made first; nothing is announced before livesync is there.
 	n.tracker = tracker.New(n.storeConfig(func(r wire.Record) { n.livesync.Offer(r) }), n.started)
@@ -285,6 +291,7 @@ func (n *node) run(ctx context.Context) error {
 	}
 	rest.start("snapshots", n.snapshots.run)
 	rest.start("events", n.watch)
+	rest.start("dashboard", n.hub.Run)
 	n.phase.Store(phaseReady)
 	n.events.add(time.Now(), eventStarted, "serving, version "+version())
 	n.logStart()

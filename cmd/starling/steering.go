@@ -315,3 +315,11 @@ func (s *steering) state(now time.Time) uplinkState {
 	}
 	return st
 }
+
+// answers returns how many requests were answered by each step of the ladder, nothing while nothing is paced.
+func (s *steering) answers(now time.Time) map[string]uint64 {
+	if !s.state(now).paces {
+		return nil
+	}
+	return s.pacing.Stats(now).Steps
+}

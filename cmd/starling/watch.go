@@ -101,7 +101,11 @@ func (w *watcher) lookAtSelf(s *livesync.Status, caughtUp bool) {
 	case s.Trouble == "" && w.trouble != "":
 		w.add(eventJoinedIt, "live sync is back in the group")
 	}
-	if c := &s.CatchUp; c.Streams > w.streams {
+	switch c := &s.CatchUp; {
+	case c.Streams <= w.streams:
+	case c.Running: // the next one: what is known is of that
+		w.add(eventCaughtUp, "caught up, and goes on with %s", c.From)
+	default:
 		w.add(eventCaughtUp, "caught up from %s: %d peers in %s", c.From, c.Peers, c.Took.Truncate(time.Millisecond))
 	}
 	if caughtUp && !w.caughtUp {
@@ -150,10 +154,11 @@ func (w *watcher) name(kind eventKind, text string) {
 	w.add(kind, "%s", text)
 }
 
-// lookAtSync notices when the answer to "is my cluster in sync?" turns. While it is not known it has not turned.
+// lookAtSync notices when the answer to "is my cluster in sync?" turns. While it is not known, or a node catches up, it has not
+// turned.
 func (w *watcher) lookAtSync(now time.Time, s *livesync.Status) {
 	answer := s.Sync(now)
-	if !answer.Known || w.inSync != nil && *w.inSync == answer.Yes {
+	if !answer.Known || answer.CatchingUp || w.inSync != nil && *w.inSync == answer.Yes {
 		return
 	}
 	if answer.Yes {
@@ -164,20 +169,21 @@ func (w *watcher) lookAtSync(now time.Time, s *livesync.Status) {
 	w.inSync = &answer.Yes
 }
 
-// watch keeps the recent events until ctx ends.
+// watch keeps the recent events and the history until ctx ends. It looks for the first time when all parts have begun.
 func (n *node) watch(ctx context.Context) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	w := watcher{beacon: n.cfg.beaconInterval}
 	for {
-		now, s := time.Now(), n.livesync.Status()
-		for _, h := range w.look(now, &s, n.ready()) {
-			n.events.add(now, h.kind, h.text)
-		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
+		now, s := time.Now(), n.livesync.Status()
+		for _, h := range w.look(now, &s, n.ready()) {
+			n.events.add(now, h.kind, h.text)
+		}
+		n.observe(now, &s)
 	}
 }
