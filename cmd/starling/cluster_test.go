@@ -139,7 +139,7 @@ func TestClusterPortInUse(t *testing.T) {
 		defer taken.Close()
 		port := taken.Addr().(*net.TCPAddr).Port
 		first := strconv.Itoa(port - 5) // its admin port is the last of the three
-		r := inTime(t, "cluster", "--port", first)
+		r := inTime(t, "cluster", "--port", first, "--livesync-group", testGroup().String())
 		if !strings.Contains(r.stderr, taken.Addr().String()) {
 			continue // another port was taken as well
 		}
