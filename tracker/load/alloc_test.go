@@ -45,25 +45,29 @@ func newEchoHTTP() *httpWorker {
 	return w
 }
 
-func newEchoUDP() *udpWorker {
+// echoUDP is a worker whose requests are answered at once, without a socket.
+type echoUDP struct {
+	*udpWorker
+	answer []byte
+}
+
+func newEchoUDP() *echoUDP {
 	w := newUDPWorker(testWorker("udp"), 1)
 	w.connected = time.Now()
-	w.conn = &echoConn{answer: func(dst, request []byte) []byte {
-		h, _ := wire.ParseUDPHeader(request)
-		if h.Action == wire.ActionScrape {
-			return wire.AppendUDPScrapeEntry(wire.AppendUDPScrapeReply(dst, h.TransactionID), 0, 0, 0)
-		}
-		return wire.AppendUDPAnnounceReply(dst, h.TransactionID, 1800, 0, 0)
-	}}
-	return w
+	return &echoUDP{udpWorker: w}
 }
 
 // one announces once over UDP and takes the answer in.
-func (w *udpWorker) one() bool {
+func (w *echoUDP) one() bool {
 	now := time.Now()
-	w.request(now, now)
-	n, _ := w.conn.Read(w.in[:])
-	return w.receive(w.in[:n], now)
+	i, _ := w.request(now, now)
+	h, _ := wire.ParseUDPHeader(w.slots[i].packet)
+	if h.Action == wire.ActionScrape {
+		w.answer = wire.AppendUDPScrapeEntry(wire.AppendUDPScrapeReply(w.answer[:0], h.TransactionID), 0, 0, 0)
+	} else {
+		w.answer = wire.AppendUDPAnnounceReply(w.answer[:0], h.TransactionID, 1800, 0, 0)
+	}
+	return w.receive(w.answer, now)
 }
 
 func (w *httpWorker) one() bool {

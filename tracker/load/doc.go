@@ -37,8 +37,8 @@
 //
 // A worker owns its connection, its random source, its buffers and its counts, and allocates nothing per request.
 // Over HTTP it is a connection with one request in flight, as a client has it, with a request and a
-// response parser of its own. Over UDP it is a connected socket with up to sixteen requests in flight, told
-// apart by the transaction id, so that the worker is seldom put to sleep between two answers.
+// response parser of its own. Over UDP it is a connected socket with up to sixteen requests in flight, or with a given rate its share of all that may be, told
+// apart by the transaction id. The answers that are there are read by one system call, and as many requests, or those that are due, leave by one.
 //
-// Memory is some 8 bytes for each peer, 40 for each torrent, 32 KiB for each worker, and 16 KiB for each second of the run.
+// Memory is some 8 bytes for each peer, 40 for each torrent, 32 KiB for each worker and with a given rate 192, and 16 KiB for each second of the run.
 package load

@@ -318,7 +318,7 @@ func (r *run) startWorkers(p *phase, wait *sync.WaitGroup) []*worker {
 		}
 		all[i] = w
 		if r.cfg.Target.Scheme == "udp" {
-			wait.Go(newUDPWorker(w, (r.cfg.InFlight+r.workers-1)/r.workers).loop)
+			wait.Go(newUDPWorker(w, min((r.cfg.InFlight+r.workers-1)/r.workers, w.own())).loop)
 		} else {
 			wait.Go(newHTTPWorker(w).loop)
 		}

@@ -11,11 +11,16 @@ import (
 	"time"
 
 	"starling/wire"
+	"starling/wire/mmsg"
 )
 
 const (
 	// window is how many requests one socket has in flight at most in a closed loop.
 	window = 16
+	// moved is how many packets are read or sent by one system call at most.
+	moved = 32
+	// maxAnswer is the longest answer that is read: one with 200 peers is a third of it.
+	maxAnswer = 4096
 	// connectEvery is how old a connection id may grow (BEP 15).
 	connectEvery = time.Minute
 	// connectSlot is what a connect request has for the number of a slot.
@@ -29,16 +34,17 @@ type slot struct {
 	deed        deed
 	at          time.Time // when it was to be made, from which its latency counts
 	sent        time.Time
+	packet      []byte
 }
 
-// udpWorker makes requests over one connected socket, many at a time. In a closed loop one goroutine reads answers and makes the next requests;
-// in an open loop a second one makes requests when they are due.
+// udpWorker makes requests over one connected socket, many at a time. In a closed loop one goroutine reads the answers that are there and makes as many
+// requests; in an open loop a second one makes those that are due.
 type udpWorker struct {
 	*worker
 	conn    net.Conn
 	pace    *pace
 	urlData []byte // BEP 41 options
-	in      [4096]byte
+	in      *mmsg.Reader
 
 	mu        sync.Mutex // guards all below, and what a worker has; taken once a packet, and by two goroutines only in an open loop
 	id        uint64     // connection id
@@ -46,7 +52,8 @@ type udpWorker struct {
 	slots     []slot
 	free      []int // slots that are not busy
 	connect   slot
-	out       []byte
+	out       *mmsg.Writer
+	unsent    []int // the slots whose requests wait in out
 }
 
 func newUDPWorker(w *worker, inFlight int) *udpWorker {
@@ -113,6 +120,13 @@ func (w *udpWorker) dial() bool {
 		w.trouble(failConnect, err.Error())
 		return false
 	}
+	raw, err := conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		conn.Close()
+		w.trouble(failConnect, err.Error())
+		return false
+	}
+	w.in, w.out = mmsg.NewReader(raw, min(len(w.slots), moved), maxAnswer), mmsg.NewWriter(raw, moved)
 	w.conn, w.id, w.connected = conn, id, time.Now()
 	return true
 }
@@ -134,14 +148,15 @@ func (w *udpWorker) sweep(now time.Time) bool {
 		w.connect.transaction += 1 << 16
 		w.connect.sent = now
 		h := wire.UDPHeader{ConnectionID: wire.ProtocolID, TransactionID: w.connect.transaction}
-		w.conn.Write(h.Append(w.out[:0]))
+		w.conn.Write(h.Append(nil))
 	}
 	more := w.pace != nil
 	for w.pace == nil && len(w.free) > 0 {
-		if more = w.request(now, now); !more {
+		if more = w.add(now, now); !more {
 			break
 		}
 	}
+	w.sendAll()
 	return len(w.free) < len(w.slots) || more && !w.stop.Load()
 }
 
@@ -151,62 +166,94 @@ func (w *udpWorker) release(i int) {
 	w.free = append(w.free, i)
 }
 
-// request makes the next request, in a free slot, of which there must be one; false: there is nothing more to do.
-func (w *udpWorker) request(at, now time.Time) bool {
+// request makes the next request ready in a free slot, of which there must be one, and returns the slot; false: there is nothing more to do.
+func (w *udpWorker) request(at, now time.Time) (int, bool) {
 	d, ok := w.draw(now)
 	if !ok {
-		return false
+		return 0, false
 	}
 	i := w.free[len(w.free)-1]
+	w.free = w.free[:len(w.free)-1]
 	s := &w.slots[i]
 	s.transaction += 1 << 16
+	s.busy, s.deed, s.at, s.sent = true, d, at, now
 	h := wire.UDPHeader{ConnectionID: w.id, Action: wire.ActionAnnounce, TransactionID: s.transaction}
 	if d.scrape {
 		h.Action = wire.ActionScrape
 		hash := w.pop.hash(d.peer)
-		w.out = append(h.Append(w.out[:0]), hash[:]...)
-	} else {
-		a := wire.UDPAnnounce{
-			InfoHash: w.pop.hash(d.peer), PeerID: peerID(d.peer), Left: d.left, Event: d.event,
-			NumWant: int32(w.cfg.NumWant), Port: w.pop.port(d.peer), Options: w.urlData,
-		}
-		w.out = a.Append(h.Append(w.out[:0]))
+		s.packet = append(h.Append(s.packet[:0]), hash[:]...)
+		return i, true
 	}
-	if _, err := w.conn.Write(w.out); err != nil {
-		w.fail(&d, failClosed, err.Error())
-		return true
+	a := wire.UDPAnnounce{
+		InfoHash: w.pop.hash(d.peer), PeerID: peerID(d.peer), Left: d.left, Event: d.event,
+		NumWant: int32(w.cfg.NumWant), Port: w.pop.port(d.peer), Options: w.urlData,
 	}
-	w.free = w.free[:len(w.free)-1]
-	s.busy, s.deed, s.at, s.sent = true, d, at, now
+	s.packet = a.Append(h.Append(s.packet[:0]))
+	return i, true
+}
+
+// add makes the next request, which waits to be sent; false: there is nothing more to do.
+func (w *udpWorker) add(at, now time.Time) bool {
+	i, ok := w.request(at, now)
+	if !ok {
+		return false
+	}
+	if len(w.unsent) == moved {
+		w.sendAll()
+	}
+	w.unsent = append(w.unsent, i)
+	w.out.Add(w.slots[i].packet, nil, nil)
 	return true
+}
+
+// sendAll sends the requests that wait. One that cannot be sent has failed.
+func (w *udpWorker) sendAll() {
+	sent := 0
+	for w.out.Waiting() > 0 {
+		n, err := w.out.Send()
+		sent += n
+		if err != nil {
+			i := w.unsent[sent]
+			sent++
+			w.release(i)
+			w.fail(&w.slots[i].deed, failClosed, err.Error())
+		}
+	}
+	w.unsent = w.unsent[:0]
 }
 
 // send makes requests when they are due, until the run is over. While as many are in flight as may be, those that are due wait.
 func (w *udpWorker) send() {
 	defer exact()()
 	for !w.stop.Load() {
-		at, now := w.pace.next(), time.Now()
-		if wait := at.Sub(now); wait > 0 {
+		now := time.Now()
+		if wait := w.pace.next().Sub(now); wait > 0 {
 			nap(min(wait, maxNap))
 			continue
 		}
-		w.mu.Lock()
-		room := len(w.free) > 0
-		if room {
-			w.pace.made++
-			w.request(at, now)
-		}
-		w.mu.Unlock()
-		if !room {
+		if !w.sendDue(now) {
 			nap(time.Millisecond)
 		}
 	}
 }
 
+// sendDue makes the requests that are due, and reports whether it made any.
+func (w *udpWorker) sendDue(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	any := false
+	for at := w.pace.next(); len(w.free) > 0 && !at.After(now) && w.add(at, now); at = w.pace.next() {
+		w.pace.made++
+		any = true
+	}
+	w.sendAll()
+	return any
+}
+
 // exchange reads answers, and in a closed loop makes a request for each, until the time given or nothing more comes.
 func (w *udpWorker) exchange(until time.Time) {
 	for {
-		n, err := w.conn.Read(w.in[:])
+		n, err := w.in.Read()
 		if err != nil {
 			// Somebody told us that nobody listens there.
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -215,14 +262,24 @@ func (w *udpWorker) exchange(until time.Time) {
 			return
 		}
 		now := time.Now()
-		w.mu.Lock()
-		freed := w.receive(w.in[:n], now)
-		more := !freed || w.pace != nil || w.request(now, now)
-		w.mu.Unlock()
-		if !more || now.After(until) {
+		if !w.receiveAll(n, now) || now.After(until) {
 			return
 		}
 	}
+}
+
+// receiveAll judges the packets that were read, and in a closed loop makes a request for each slot that they free. False: there is nothing more to do.
+func (w *udpWorker) receiveAll(n int, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	more := true
+	for i := range n {
+		if w.receive(w.in.Bytes(i), now) && w.pace == nil {
+			more = w.add(now, now) && more
+		}
+	}
+	w.sendAll()
+	return more
 }
 
 // receive judges a packet and reports whether it has freed a slot. One that belongs to no slot is an answer that comes after its time, and no concern.

@@ -40,15 +40,17 @@ func (w *worker) draw(now time.Time) (d deed, ok bool) {
 		w.filled++
 		return w.pop.begin(w.number+(w.filled-1)*w.workers, w.rng, false, w.ms(now)), true
 	}
-	// A peer that is under way already is not drawn; where all are, as of very few peers, the first that comes must do.
-	k := 0
-	for range 8 {
-		k = w.number + w.rng.IntN(w.own())*w.workers
-		if !w.pop.has(k, isBusy) {
-			break
+	// A peer that is under way already is not drawn. A worker never has more requests in flight than peers, so there is another.
+	own := w.own()
+	k := w.rng.IntN(own)
+	for tries := 1; w.pop.has(w.number+k*w.workers, isBusy); tries++ {
+		if tries < 8 {
+			k = w.rng.IntN(own)
+		} else {
+			k = (k + 1) % own
 		}
 	}
-	return w.pop.begin(k, w.rng, true, w.ms(now)), true
+	return w.pop.begin(w.number+k*w.workers, w.rng, true, w.ms(now)), true
 }
 
 // judge counts the answer to a deed that took the given time.

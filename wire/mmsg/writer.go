@@ -49,14 +49,16 @@ func Name(to netip.AddrPort) []byte {
 // Waiting returns how many datagrams wait to be sent.
 func (w *Writer) Waiting() int { return w.end - w.first }
 
-// Add makes b, which is not empty, the next datagram to be sent to an address in the system's form, with a control message, nil for none. All three
-// must stay as they are until it was sent.
+// Add makes b, which is not empty, the next datagram to be sent to an address in the system's form, nil where the socket is connected, with a control
+// message, nil for none. All three must stay as they are until it was sent.
 func (w *Writer) Add(b, name, control []byte) {
 	h := &w.messages[w.end].hdr
 	w.parts[w.end].Base = &b[0]
 	w.parts[w.end].SetLen(len(b))
-	h.Name, h.Namelen = &name[0], uint32(len(name))
-	h.Control = nil
+	h.Name, h.Namelen, h.Control = nil, uint32(len(name)), nil
+	if len(name) > 0 {
+		h.Name = &name[0]
+	}
 	if len(control) > 0 {
 		h.Control = &control[0]
 	}
