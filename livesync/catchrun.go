@@ -26,6 +26,9 @@ func (n *Node) catchUp(ctx context.Context, local netip.Addr) (end func()) {
 		both.Go(func() { n.tellOthers(ctx, ln) })
 	}
 	both.Go(func() { n.ask(ctx) })
+	if n.edits != nil {
+		both.Go(func() { n.fetchEdits(ctx) })
+	}
 	return func() {
 		cancel()
 		both.Wait()
@@ -36,6 +39,9 @@ func (n *Node) catchUp(ctx context.Context, local netip.Addr) (end func()) {
 // tellOthers answers other nodes until ctx ends.
 func (n *Node) tellOthers(ctx context.Context, ln net.Listener) {
 	s := catchup.Server{TLS: n.catch.tls, Answer: n.Answer, Log: n.log}
+	if n.edits != nil {
+		s.Edits = n.answerEdits
+	}
 	if n.cfg.Budget != nil {
 		s.Budget = func(now time.Time, bytes int) time.Duration { return n.cfg.Budget(now, TellLane, bytes) }
 	}

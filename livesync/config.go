@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"starling/livesync/edits"
 	"starling/livesync/seal"
 	"starling/wire"
 )
@@ -62,6 +63,8 @@ type Config struct {
 	Member func() Member
 	// CatchUp makes this node catch up with others of the keyed mode, and them with it. Nil: it does not.
 	CatchUp *CatchUp
+	// Edits are the lists that the nodes of the keyed mode share. Nil: none.
+	Edits *edits.Machine
 	// Sketch returns one group of the sums from which divergence is reckoned (see wire.State). Nil: zeros.
 	Sketch func(group int) [wire.SketchGroup]int32
 	// SaveID keeps an id that was taken because the old one turned out to be in use. Nil: it is not kept.

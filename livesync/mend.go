@@ -119,6 +119,8 @@ func (n *Node) heedControl(now time.Time, sender *node, p *wire.Packet) {
 		if promise, err = p.Promise(m.ranges); err == nil {
 			m.Promise(now, &promise)
 		}
+	case wire.KindEdits:
+		err = n.heedEdits(now, sender, p)
 	case wire.KindBye:
 		var bye wire.Bye
 		if bye, err = p.Bye(); err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"starling/livesync/edits"
 	"starling/livesync/seal"
 	"starling/wire"
 )
@@ -26,6 +27,7 @@ type mesh struct {
 	left   map[wire.InfoHash]time.Time
 	bytes  [2]uint64 // live, and all that repair adds
 	budget func(now time.Time, lane Lane, bytes int) time.Duration
+	lists  bool // the nodes share some
 }
 
 type meshNode struct {
@@ -49,14 +51,19 @@ type meshPacket struct {
 func newMesh(t *testing.T, seed uint64, n int) *mesh {
 	m := &mesh{t: t, now: epoch, rng: rand.New(rand.NewPCG(seed, 4)), delay: time.Millisecond, left: map[wire.InfoHash]time.Time{}}
 	for i := range n {
-		m.nodes = append(m.nodes, &meshNode{link: Link{
-			Name: "eth0", Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 40000),
-			Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, ReceiveBuffer: wantedBuffer,
-		}})
+		m.nodes = append(m.nodes, &meshNode{link: meshLink(i)})
 		m.start(i)
 	}
 	m.run(3 * time.Second)
 	return m
+}
+
+// meshLink is the interface of node i.
+func meshLink(i int) Link {
+	return Link{
+		Name: "eth0", Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 40000),
+		Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, ReceiveBuffer: wantedBuffer,
+	}
 }
 
 // start makes node i begin a life.
@@ -69,6 +76,9 @@ func (m *mesh) start(i int) {
 		BeaconInterval: time.Minute, FirstBeaconDelay: time.Hour, ScrapeSync: Off, InquireThreshold: 25,
 		Seed: &[32]byte{byte(i), byte(m.rng.Uint32())}, Log: zerolog.Nop(),
 		Keys: seal.Keys{{7}}, Epoch: h.epoch, Budget: m.budget,
+	}
+	if m.lists {
+		cfg.Edits = edits.New(map[edits.Kind]int{edits.Deny: 1000}, m.rng)
 	}
 	NewModel().Join(&cfg)
 	cfg.Apply = func(now time.Time, rs []wire.Record) { m.applies(h, rs) }

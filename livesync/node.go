@@ -40,6 +40,7 @@ type Node struct {
 	heard []wire.Record // what was received and is not yet applied
 
 	catch *catching // nil: plain mode
+	edits *editing  // nil: plain mode, or no lists are shared
 
 	mu        sync.Mutex // guards all below; store functions are called while it is held, Offer never takes it
 	rng       *rand.Rand
@@ -94,6 +95,7 @@ func New(cfg Config) *Node {
 	if n.keyed != nil {
 		n.gap, n.keyed.mending = n.skip, newMending(&cfg, n.rng)
 	}
+	n.edits = newEditing(n)
 	n.scrape = newScrapeSync(&n.cfg, n.rng)
 	return n
 }

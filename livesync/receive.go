@@ -198,7 +198,7 @@ func (n *Node) control(now time.Time, sender *node, p *wire.Packet) {
 	case wire.KindTell:
 		n.received.Tells++
 		n.scrape.told(now, n.ident.id, p)
-	case wire.KindNack, wire.KindGone, wire.KindPromise, wire.KindBye:
+	case wire.KindNack, wire.KindGone, wire.KindPromise, wire.KindBye, wire.KindEdits:
 		n.heedControl(now, sender, p)
 	default:
 		return

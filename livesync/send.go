@@ -13,6 +13,7 @@ type outbox struct {
 	batch   batch
 	control line // packets that have not asked the budget yet, as those below
 	scratch [wire.MaxUnfragmented]byte
+	editing [wire.MaxUnfragmented]byte // what waits in the control lane, of package edits
 	tell    [wire.MaxPacket]byte
 	lanes   [lanes]waiting
 	need    need      // what the link needs per packet
@@ -223,6 +224,9 @@ func (n *Node) fillControl(now time.Time) bool {
 	if w.pkt == nil {
 		n.fillAsking(now)
 	}
+	if w.pkt == nil {
+		n.fillEdits(now)
+	}
 	return w.pkt != nil
 }
 
@@ -298,7 +302,7 @@ func (n *Node) due(now time.Time) time.Time {
 	for _, lane := range [...]Lane{ControlLane, RepairLane} {
 		first = earliest(first, o.lanes[lane].at)
 	}
-	first = earliest(first, n.mendDue(), n.catchDue(now))
+	first = earliest(first, n.mendDue(), n.catchDue(now), n.editsDue())
 	if len(o.control.messages) > 0 && o.lanes[ControlLane].pkt == nil {
 		return now
 	}

@@ -85,6 +85,10 @@
 //	type 0x53540005  PROMISE: I shall send these of a silent node again
 //	  8  id of that node 4 | 12 epoch u64 | 20 ranges
 //
+//	type 0x53540006  EDITS: what changed in lists that all nodes share, and what of them I have
+//	  8  number of digests u8 | 9 number of entries u8 | 10 digests: (kind u8 | entries u32 | sum u64)* | entries:
+//	    (kind u8 | op u8 | length of reason u8 | id of who changed it 4 | time u64 | end, seconds u64 or 0 | key 20 | reason)*
+//
 // What follows in a control packet is ignored, but covered by the tag.
 //
 // The rule for unknown bytes: whole records are read and a remainder shorter

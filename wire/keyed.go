@@ -12,6 +12,7 @@ const (
 	typeGone    = 0x53540003
 	typeBye     = 0x53540004
 	typePromise = 0x53540005
+	typeEdits   = 0x53540006
 )
 
 // Sizes in bytes of what the keyed mode adds, and how many records then fit into one packet without IP fragments.
@@ -46,7 +47,7 @@ type Space uint8
 const (
 	SpaceData    Space = iota // records: repaired when lost
 	SpaceTell                 // tells: checked against replay, never repaired
-	SpaceControl              // STATE, NACK, GONE, BYE, PROMISE
+	SpaceControl              // STATE, NACK, GONE, BYE, PROMISE, EDITS
 	Spaces
 )
 
@@ -55,7 +56,7 @@ func SpaceOf(b []byte) Space {
 	switch binary.BigEndian.Uint32(b[4:]) {
 	case typeTell:
 		return SpaceTell
-	case typeState, typeNack, typeGone, typeBye, typePromise:
+	case typeState, typeNack, typeGone, typeBye, typePromise, typeEdits:
 		return SpaceControl
 	}
 	return SpaceData

@@ -42,6 +42,26 @@ func randomState(rng *rand.Rand) wire.State {
 	return s
 }
 
+// randomEdits fills a packet as far as it goes.
+func randomEdits(rng *rand.Rand) (m wire.Edits) {
+	room := wire.MaxEdits
+	for range rng.IntN(9) {
+		m.Digests = append(m.Digests, wire.EditDigest{Kind: uint8(rng.Uint32()), Count: rng.Uint32(), Sum: rng.Uint64()})
+		room -= wire.EditDigestSize
+	}
+	for range rng.IntN(60) {
+		e := wire.Edit{
+			Kind: uint8(rng.Uint32()), Op: uint8(rng.Uint32()), Node: wire.NodeID(randomBytes(rng, 4)), Time: rng.Uint64(), End: rng.Uint64(),
+			Key: wire.EditKey(randomBytes(rng, 20)), Reason: randomBytes(rng, rng.IntN(wire.MaxEditReason+1)),
+		}
+		if room -= e.Size(); room < 0 {
+			break
+		}
+		m.Entries = append(m.Entries, e)
+	}
+	return m
+}
+
 // controlPackets has one sealed packet of each control type.
 func controlPackets(rng *rand.Rand) [][]byte {
 	id, other := wire.NodeID(randomBytes(rng, 4)), wire.NodeID(randomBytes(rng, 4))
@@ -50,7 +70,10 @@ func controlPackets(rng *rand.Rand) [][]byte {
 	gone := wire.Gone{Epoch: rng.Uint64(), Age: rng.Uint32(), Ranges: randomRanges(rng)}
 	bye := wire.Bye{Next: rng.Uint32()}
 	promise := wire.Promise{Sender: other, Epoch: rng.Uint64(), Ranges: randomRanges(rng)}
-	packets := [][]byte{state.Append(nil, id), nack.Append(nil, id), gone.Append(nil, id), bye.Append(nil, id), promise.Append(nil, id)}
+	edits := randomEdits(rng)
+	packets := [][]byte{
+		state.Append(nil, id), nack.Append(nil, id), gone.Append(nil, id), bye.Append(nil, id), promise.Append(nil, id), edits.Append(nil, id),
+	}
 	for i := range packets {
 		packets[i] = seal(packets[i], rng.Uint64(), rng.Uint32())
 	}
@@ -70,6 +93,8 @@ func body(p *wire.Packet) (any, error) {
 		return p.Bye()
 	case wire.KindPromise:
 		return p.Promise(nil)
+	case wire.KindEdits:
+		return p.Edits(wire.Edits{})
 	}
 	return nil, errors.New("no control packet")
 }
@@ -86,6 +111,8 @@ func appendBody(value any, id wire.NodeID) []byte {
 	case wire.Bye:
 		return v.Append(nil, id)
 	case wire.Promise:
+		return v.Append(nil, id)
+	case wire.Edits:
 		return v.Append(nil, id)
 	}
 	return nil

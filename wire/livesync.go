@@ -170,9 +170,10 @@ const (
 	KindGone
 	KindBye
 	KindPromise
+	KindEdits
 )
 
-var kindNames = [...]string{"empty", "live", "live6", "beacon", "inquire", "tell", "state", "nack", "gone", "bye", "promise"}
+var kindNames = [...]string{"empty", "live", "live6", "beacon", "inquire", "tell", "state", "nack", "gone", "bye", "promise", "edits"}
 
 // Control reports whether the packet is one that only nodes of the keyed mode send.
 func (k Kind) Control() bool { return k >= KindState }
@@ -237,7 +238,7 @@ func ParsePacket(b []byte) (Packet, error) {
 		p.Kind, p.size = KindTell, TellSize
 	case typ == typeInquire:
 		return p, ErrShort
-	case typ >= typeState && typ <= typePromise:
+	case typ >= typeState && typ <= typeEdits:
 		err := p.parseControl(KindState+Kind(typ-typeState), b)
 		return p, err
 	default:

@@ -187,7 +187,7 @@ func TestPacketRefused(t *testing.T) {
 		{"inquiry too short", header(2, wire.InquireSize-1), wire.ErrShort},
 		{"IPv6 peers without one", header(1, wire.HeaderSize), wire.ErrShort},
 		{"type 4", header(4, 100), wire.ErrType},
-		{"type with a high byte", header(0x53540006, 100), wire.ErrType},
+		{"type with a high byte", header(0x53540007, 100), wire.ErrType},
 		{"the longest there is", header(3, wire.MaxPacket), nil},
 		{"longer than any", header(3, wire.MaxPacket+1), wire.ErrLong},
 		{"longest UDP datagram", header(0, 65507), wire.ErrLong},
@@ -235,11 +235,11 @@ func TestFlags(t *testing.T) {
 
 func TestKindNames(t *testing.T) {
 	names := map[string]bool{}
-	for kind := wire.KindEmpty; kind <= wire.KindPromise; kind++ {
+	for kind := wire.KindEmpty; kind <= wire.KindEdits; kind++ {
 		names[kind.String()] = true
 	}
-	if len(names) != 11 || names[""] {
-		t.Errorf("names %v, want eleven", names)
+	if len(names) != 12 || names[""] {
+		t.Errorf("names %v, want twelve", names)
 	}
 }
 

@@ -41,8 +41,11 @@ func dumpPackets() map[string][]byte {
 		"7f3a91c2  gone     of 7f3a91c2: 1-2  [0 of epoch 7]":                                                                                         dumpSealed((&wire.Gone{Epoch: 3, Ranges: []wire.Range{{First: 1, Last: 2}}}).Append(nil, dumpID)),
 		"7f3a91c2  bye      ends  [0 of epoch 7]":                                                                                                     dumpSealed((&wire.Bye{}).Append(nil, dumpID)),
 		"7f3a91c2  promise  of 01020304: 1-2  [0 of epoch 7]":                                                                                         dumpSealed((&wire.Promise{Sender: wire.NodeID{1, 2, 3, 4}, Epoch: 3, Ranges: []wire.Range{{First: 1, Last: 2}}}).Append(nil, dumpID)),
-		"7f3a91c2  nack     livesync: malformed control packet (56 bytes)  [0 of epoch 7]":                                                            dumpSealed((&wire.Nack{Ranges: []wire.Range{{First: 2, Last: 1}}}).Append(nil, dumpID)),
-		"7f3a91c2  live6    " + h + " [2001:db8::1]:6881 stopped  [0 of epoch 7]":                                                                     dumpSealed(r6.Append6(wire.AppendLive6(nil, dumpID))),
+		"7f3a91c2  edits    has 2 of kind 1; kind 1 op 1 aa00000000000000000000000000000000000001 \"spam\"  [0 of epoch 7]": dumpSealed((&wire.Edits{
+			Digests: []wire.EditDigest{{Kind: 1, Count: 2}, {Kind: 3}}, Entries: []wire.Edit{{Kind: 1, Op: 1, Key: wire.EditKey(hash), Reason: []byte("spam")}},
+		}).Append(nil, dumpID)),
+		"7f3a91c2  nack     livesync: malformed control packet (56 bytes)  [0 of epoch 7]": dumpSealed((&wire.Nack{Ranges: []wire.Range{{First: 2, Last: 1}}}).Append(nil, dumpID)),
+		"7f3a91c2  live6    " + h + " [2001:db8::1]:6881 stopped  [0 of epoch 7]":          dumpSealed(r6.Append6(wire.AppendLive6(nil, dumpID))),
 		"7f3a91c2  tell":  wire.AppendTell(nil, dumpID),
 		"7f3a91c2  empty": wire.AppendLive4(nil, dumpID),
 		"7f3a91c2  ?        livesync: packet too short for its type (9 bytes)": append(wire.AppendLive4(nil, dumpID), 0),

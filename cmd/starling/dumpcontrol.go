@@ -50,6 +50,11 @@ func (d *dumpedPacket) control(p *wire.Packet) {
 		var g wire.Gone
 		g, err = p.Gone(nil)
 		d.About, d.InEpoch, ranges = p.From.String(), g.Epoch, g.Ranges
+	case wire.KindEdits:
+		var m wire.Edits
+		if m, err = p.Edits(wire.Edits{}); err == nil {
+			d.Edits = dumpedEditsOf(&m)
+		}
 	case wire.KindPromise:
 		var m wire.Promise
 		m, err = p.Promise(nil)

@@ -39,6 +39,7 @@ type dumpedPacket struct {
 	Tag      string  `json:"tag,omitempty"` // right or wrong, when there is a key
 
 	State   *dumpedState  `json:"state,omitempty"`
+	Edits   *dumpedEdits  `json:"edits,omitempty"`
 	Ranges  []dumpedRange `json:"ranges,omitempty"`          // of a nack, gone or promise
 	About   string        `json:"about,omitempty"`           // whose packets they are
 	InEpoch uint64        `json:"in_epoch,string,omitempty"` // and of which epoch
@@ -148,6 +149,8 @@ func (d *dumpedPacket) content() string {
 		return fmt.Sprintf("%d torrents", *d.Torrents)
 	case d.State != nil:
 		return d.State.text()
+	case d.Edits != nil:
+		return d.Edits.text()
 	case d.Kind == wire.KindBye.String():
 		return "ends"
 	case d.InEpoch != 0:

@@ -32,10 +32,13 @@ const answerTime = 5 * time.Second
 //
 //	| starling excerpts 1\n 20 | id 4 | epoch u64 | id of who is asked 4 | its epoch u64 | within, ms u64, 0: everything | flags u8 |
 //
-// The flag 0x01 asks for everything and for the stops within that time.
+// The flag 0x01 asks for everything and for the stops within that time; 0x02 for nothing of that but for changes of shared lists.
 const RequestSize = len(magic) + 33
 
-const flagAll = 0x01
+const (
+	flagAll   = 0x01
+	flagEdits = 0x02
+)
 
 // Request is what a stream is asked for with.
 type Request struct {
@@ -45,6 +48,7 @@ type Request struct {
 	TargetEpoch uint64
 	Within      time.Duration
 	All         bool
+	Edits       bool // changes of shared lists are asked for, by the sums that follow
 }
 
 // Request returns how to ask for a stream.
@@ -71,10 +75,14 @@ func (r *Request) Append(b []byte) []byte {
 	b = append(b, r.Target[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.TargetEpoch)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Within/time.Millisecond))
+	var flags byte
 	if r.All {
-		return append(b, flagAll)
+		flags |= flagAll
 	}
-	return append(b, 0)
+	if r.Edits {
+		flags |= flagEdits
+	}
+	return append(b, flags)
 }
 
 // Why a request is refused.
@@ -95,6 +103,6 @@ func ParseRequest(b []byte) (Request, error) {
 	}
 	return Request{
 		ID: wire.NodeID(b), Epoch: binary.BigEndian.Uint64(b[4:]), Target: wire.NodeID(b[12:]), TargetEpoch: binary.BigEndian.Uint64(b[16:]),
-		Within: time.Duration(within) * time.Millisecond, All: b[32]&flagAll != 0,
+		Within: time.Duration(within) * time.Millisecond, All: b[32]&flagAll != 0, Edits: b[32]&flagEdits != 0,
 	}, nil
 }

@@ -36,6 +36,8 @@ type Server struct {
 	TLS *tls.Config
 	// Answer makes the stream that a request asks for.
 	Answer func(now time.Time, r Request) (*Teller, error)
+	// Edits makes the frames that a request with [Request.Edits] asks for. Nil: no lists are shared.
+	Edits func(now time.Time, r Request, sums []byte) (frames func() []byte, err error)
 	// Budget is asked before bytes leave; 0 lets them leave and has booked them, else it says after how long to ask again. Nil: nothing waits.
 	Budget func(now time.Time, bytes int) (wait time.Duration)
 	Log    zerolog.Logger
@@ -140,6 +142,12 @@ func (s *Server) serve(ctx context.Context, raw net.Conn, places chan struct{}, 
 		return // whoever is refused asks another node, or later
 	}
 	r, err := ParseRequest(b[:])
+	if err == nil && r.Edits {
+		sent, err := s.tellEdits(ctx, conn, r)
+		log.Debug().Stringer("node", r.ID).Int("bytes", sent).Err(err).Msg("a node was told the changes of lists that it lacked")
+		conn.CloseWrite()
+		return
+	}
 	var teller *Teller
 	if err == nil {
 		teller, err = s.Answer(time.Now(), r)
@@ -198,20 +206,11 @@ func Fetch(ctx context.Context, cfg *tls.Config, w *Want, request []byte, size f
 	if !sleep(ctx, time.Until(w.After)) {
 		return ctx.Err()
 	}
-	dialer := net.Dialer{Timeout: handshakeTime}
-	dialer.SetMultipathTCP(false)
-	raw, err := dialer.DialContext(ctx, "tcp", w.Addr.String())
+	conn, end, err := dial(ctx, cfg, w.Addr, request)
 	if err != nil {
 		return err
 	}
-	defer raw.Close()
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	defer stop()
-	raw.SetDeadline(time.Now().Add(handshakeTime))
-	conn := tls.Client(raw, cfg)
-	if _, err := conn.Write(request); err != nil {
-		return err
-	}
+	defer end()
 	buf := make([]byte, 0, fullBlock)
 	for n := size(); n > 0; n = size() {
 		if cap(buf) < n {
