@@ -131,6 +131,7 @@ func TestClusterCommands(t *testing.T) {
 
 // TestClusterPortInUse: one port of the last tracker is taken, so none of them runs.
 func TestClusterPortInUse(t *testing.T) {
+	why := ""
 	for range 50 {
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -141,6 +142,7 @@ func TestClusterPortInUse(t *testing.T) {
 		first := strconv.Itoa(port - 5) // its admin port is the last of the three
 		r := inTime(t, "cluster", "--port", first, "--livesync-group", testGroup().String())
 		if !strings.Contains(r.stderr, taken.Addr().String()) {
+			why = r.stderr
 			continue // another port was taken as well
 		}
 		r.wantUsageError(t, "--port", taken.Addr().String(), "in use")
@@ -154,5 +156,5 @@ func TestClusterPortInUse(t *testing.T) {
 		ln.Close()
 		return
 	}
-	t.Fatal("no free ports")
+	t.Fatal("no free ports: ", why)
 }
