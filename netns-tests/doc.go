@@ -36,6 +36,9 @@
 // much was sent again, and that the nodes themselves say that they are in sync.
 // Their bounds leave a busy machine room; what was measured is logged (-v).
 //
-// What a test needs and does not find here (ip, nft, a client) it
+// The dashboard is looked at in a headless Chromium on one of the hosts, driven
+// over a pipe (browser_test.go). Its pictures are kept by go test -artifacts.
+//
+// What a test needs and does not find here (ip, nft, a client, a browser) it
 // names when it is skipped; STARLING_REQUIRE=all turns that into a failure.
 package netnstests

@@ -166,6 +166,12 @@ func inNamespace(ns string, f func() error) error {
 // start runs a program on the host, with its output in a log of this name.
 // The program is killed when the test ends, if it has not ended by then.
 func (h *host) start(log string, name string, args ...string) *process {
+	h.net.t.Helper()
+	return h.startWith(log, nil, name, args...)
+}
+
+// startWith does the same, with more open files: 3 and on.
+func (h *host) startWith(log string, files []*os.File, name string, args ...string) *process {
 	t := h.net.t
 	t.Helper()
 	file, err := os.OpenFile(filepath.Join(h.net.dir, log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -177,6 +183,7 @@ func (h *host) start(log string, name string, args ...string) *process {
 	cmd.Stdout, cmd.Stderr, cmd.Dir = file, file, h.net.dir
 	// What configures the tests is no setting of the program, which would say so.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "STARLING_") })
+	cmd.ExtraFiles = files
 	fmt.Fprintln(file, cmd)
 	if err := h.in(cmd.Start); err != nil {
 		t.Fatal(err)

@@ -3,13 +3,14 @@
 import { figure, make, say, time } from "./dom.js";
 
 const mib = (v) => figure(v) + " MiB";
+// Each chart: its title, its lines (column, name, colour), how values are written, how much is drawn at least.
 const lines = {
-  announces: ["Announces a second", [["announces_http", "HTTP", "--c1"], ["announces_udp", "UDP", "--c2"]], figure],
-  peers: ["Peers", [["peers_ipv4", "IPv4", "--c1"], ["peers_ipv6", "IPv6", "--c2"]], figure],
-  latency: ["Time to answer an announce", [["http_p99_ms", "HTTP 99 %", "--c1"], ["udp_p99_ms", "UDP 99 %", "--c2"], ["http_p50_ms", "HTTP half", "--c3"], ["udp_p50_ms", "UDP half", "--c4"]], time],
-  livesync: ["Records to and from other nodes, a second", [["records_sent", "sent", "--c1"], ["records_received", "received", "--c2"], ["missed", "packets missed", "--c4"]], figure],
-  load: ["Processors busy, requests turned away", [["processors", "processors", "--c1"], ["pressed", "with less, a second", "--c2"], ["refused", "refused, a second", "--c4"]], figure],
-  memory: ["Memory of the program", [["memory_mib", "from the system", "--c1"]], mib],
+  announces: ["Announces a second", [["announces_http", "HTTP", "--c1"], ["announces_udp", "UDP", "--c2"]], figure, 1],
+  peers: ["Peers", [["peers_ipv4", "IPv4", "--c1"], ["peers_ipv6", "IPv6", "--c2"]], figure, 1],
+  latency: ["Time to answer an announce", [["http_p99_ms", "HTTP 99 %", "--c1"], ["udp_p99_ms", "UDP 99 %", "--c2"], ["http_p50_ms", "HTTP half", "--c3"], ["udp_p50_ms", "UDP half", "--c4"]], time, 0.1],
+  livesync: ["Records to and from other nodes, a second", [["records_sent", "sent", "--c1"], ["records_received", "received", "--c2"], ["missed", "packets missed", "--c4"]], figure, 1],
+  load: ["Processors busy, requests turned away", [["processors", "processors", "--c1"], ["pressed", "with less, a second", "--c2"], ["refused", "refused, a second", "--c4"]], figure, 0.1],
+  memory: ["Memory of the program", [["memory_mib", "from the system", "--c1"]], mib, 10],
 };
 
 /** The colours of now: they change with the scheme of the system. */
@@ -18,8 +19,8 @@ function colour(name) {
 }
 
 class Chart {
-  constructor(title, series, write) {
-    Object.assign(this, { series, write });
+  constructor(title, series, write, least) {
+    Object.assign(this, { series, write, least });
     this.keys = series.map(() => make("b"));
     this.swatches = series.map(() => make("i"));
     this.plot = make("div", { class: "plot", role: "img", "aria-label": title });
@@ -35,7 +36,8 @@ class Chart {
   }
 
   /** Makes the chart anew, in the colours of now. */
-  build(data) {
+  build(data, seconds) {
+    this.seconds = seconds;
     this.chart?.destroy();
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     this.series.forEach(([, , c], i) => this.swatches[i].style.setProperty("--key", colour(c)));
@@ -43,7 +45,10 @@ class Chart {
       ...this.size(),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.001) * 1.1] } },
+      scales: {
+        x: { range: (u) => { const now = u.data[0].at(-1) ?? Date.now() / 1000; return [now - this.seconds, now]; } },
+        y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, this.least) * 1.1] },
+      },
       axes: [
         { ...axis, size: 24, space: 70, values: (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB").slice(0, u.scales.x.max - u.scales.x.min > 900 ? 5 : 8)) },
         { ...axis, size: 62, space: 30, values: (_, ticks) => ticks.map((t) => this.write(t)) },
@@ -54,9 +59,11 @@ class Chart {
     this.legend();
   }
 
-  show(data) {
+  /** Shows so many seconds. */
+  show(data, seconds) {
+    this.seconds = seconds;
     if (this.chart) this.chart.setData(data);
-    else this.build(data);
+    else this.build(data, seconds);
     this.legend();
   }
 
@@ -70,13 +77,15 @@ class Chart {
   }
 }
 
+const spans = { fine: 300, coarse: 3600 }; // seconds
+
 /** The charts of the page and the samples that they show. */
 export class Charts {
   constructor(place) {
     this.span = "fine";
     this.charts = Object.values(lines).map((l) => new Chart(...l));
     place.append(...this.charts.map((c) => c.figure));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((c) => c.chart && c.build(this.data(c))));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((c) => c.chart && c.build(this.data(c), spans[this.span])));
   }
 
   /** Takes in the history of before. */
@@ -88,11 +97,11 @@ export class Charts {
   /** Takes in a frame's samples: those that are later than the latest there is. */
   add(sample, coarse) {
     if (!this.history) return;
-    for (const [series, row, seconds] of [[this.history.fine, sample, 300], [this.history.coarse, coarse, 3600]]) {
+    for (const [series, row, seconds] of [[this.history.fine, sample, spans.fine], [this.history.coarse, coarse, spans.coarse]]) {
       const times = series.values[0];
       if (row[0] <= (times.at(-1) ?? 0)) continue;
       series.values.forEach((column, i) => column.push(row[i]));
-      while (times[0] < row[0] - seconds) series.values.forEach((column) => column.shift());
+      while (times[0] < row[0] - seconds - 15) series.values.forEach((column) => column.shift());
     }
     this.draw();
   }
@@ -110,6 +119,6 @@ export class Charts {
   }
 
   draw() {
-    if (this.history && !document.hidden) this.charts.forEach((c) => c.show(this.data(c)));
+    if (this.history && !document.hidden) this.charts.forEach((c) => c.show(this.data(c), spans[this.span]));
   }
 }

@@ -77,7 +77,7 @@ function line(from, to, link, radius, bent, labelled) {
     // The middle of the bow is half as far out as its point of control; the text stands beyond it.
     const out = bow / 2 + (bent ? 8 : 0), side = bent && Math.abs(nx) > 0.35;
     parts.push(draw("text", { class: "label", "data-mood": mood, "text-anchor": side ? (nx > 0 ? "start" : "end") : "middle",
-      x: (from.x + to.x) / 2 + nx * out, y: (from.y + to.y) / 2 + ny * out + (bent && !side ? 4 + ny * 4 : 4) }, labelOf(link)));
+      x: (from.x + to.x) / 2 + nx * out, y: (from.y + to.y) / 2 + ny * out + (bent ? (side ? 4 : 4 + ny * 4) : -7) }, labelOf(link)));
   }
   return draw("g", {}, draw("title", {}, `${to.id} hears ${from.id}: ${labelOf(link)}`), ...parts);
 }
@@ -86,7 +86,7 @@ function line(from, to, link, radius, bent, labelled) {
 export function showPicture(svg, frame) {
   const nodes = gather(frame), star = frame.views.length === 1;
   // As wide as there is room, so that the texts are as large as those beside it.
-  const width = Math.max(330, Math.min(680, svg.clientWidth || 640)), height = nodes.length > 2 ? 330 : 170;
+  const width = Math.max(330, Math.min(680, svg.clientWidth || 640)), height = nodes.length > (star ? 3 : 2) ? 330 : 170;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   place(nodes, star, width, height);
   const byID = new Map(nodes.map((n) => [n.id, n])), radius = nodes.length > 10 ? 17 : 25;
