@@ -3,7 +3,6 @@ package tracker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -40,13 +39,14 @@ type HTTPConfig struct {
 // long after ctx ended, which is when the server drains.
 type LongAnswer func(ctx context.Context, conn net.Conn, from netip.Addr, r *wire.Request)
 
-// HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with
-// a goroutine for each connection and a parser of its own, which costs half of what net/http does.
+// HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with a parser of its own.
 //
 //	accept -> read -> a whole head? -> answer -> another one read already? -> write -> read ...
 //	                       | no
 //	                       +-> read on, until 10 s after the connection was made or answered last
 //
+// One goroutine does so for all connections of a socket (http_loop.go), but for those that it cannot or that might hold it up, which have one each
+// (http_conn.go).
 // One HTTP may serve several listeners; the bound on connections is for all of them.
 // No panic is caught: it would be a fault of the program, perhaps with a lock
 // held, and such a tracker has to end loudly rather than answer on.
@@ -59,8 +59,8 @@ type HTTP struct {
 	places    places
 	exchanges sync.Pool // of *exchange
 
-	accepted atomic.Uint64 // by goroutines, ever, refused ones too
-	tallies  [64]tally     // connections take turns, so that few busy ones share one
+	turns   atomic.Uint64
+	tallies [64]tally // loops and connections take turns, so that few busy ones share one
 }
 
 // httpRefusals are the refusals of this server.
@@ -69,7 +69,7 @@ var httpRefusals = []refusal{
 	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey,
 }
 
-// The usual bounds of connections. An idle one takes about 8 kB; behind one IPv4 address may be a whole town.
+// The usual bounds of connections. One that is idle takes some 200 bytes, one with a goroutine of its own about 8 kB; behind one IPv4 address may be a whole town.
 const (
 	DefaultMaxConnections = 16384
 	DefaultMaxPerClient   = 256
@@ -129,121 +129,3 @@ func (s *HTTP) Counts() ServerCounts {
 
 // Connections returns how many connections are open now.
 func (s *HTTP) Connections() int64 { return s.places.taken.Load() }
-
-// ListenHTTP opens a listener with what a tracker needs, whose connections are
-// many and short: no keep-alive probes, a connection not handed over before it
-// brought its request, and no MPTCP. An empty host in addr means both families and
-// an IPv4 one IPv4 alone.
-func ListenHTTP(addr string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		return setsockopt(c, syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, deferAccept)
-	}}
-	lc.SetMultipathTCP(false)
-	return lc.Listen(context.Background(), listenNetwork("tcp", addr), addr)
-}
-
-// deferAccept is for how many seconds the system keeps a connection that brought nothing yet.
-const deferAccept = 1
-
-// Serve answers the connections of ln, which comes from [ListenHTTP], until ctx
-// ends. Then it accepts no more, answers what clients have sent, closes all
-// connections and ln and returns nil; that takes as long as the slowest client takes
-// its answer, 10 s at most. Any other end is an error.
-func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
-	defer ln.Close()
-	defer context.AfterFunc(ctx, func() { lastAccepts(ln) })()
-	l := &httpListener{HTTP: s, ctx: ctx, open: make(map[net.Conn]struct{})}
-	defer l.drain()
-	for pause := time.Duration(0); ; {
-		conn, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			l.start(conn)
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default:
-			// Out of file descriptors or memory, or the connection's own fault: all of them pass.
-			s.tallies[0].refuse(refuseAccept)
-			pause = min(max(2*pause, 5*time.Millisecond), maxAcceptPause)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-		}
-	}
-}
-
-// lastAccepts ends the accepting of ln once the connections that wait in the
-// system's queue, with their requests, have been taken; closing ln would reset them.
-func lastAccepts(ln net.Listener) {
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok || tcp.SetDeadline(time.Now().Add(acceptTime)) != nil {
-		ln.Close()
-	}
-}
-
-// httpListener is what the connections of one Serve have in common.
-type httpListener struct {
-	*HTTP
-	ctx     context.Context // of the whole Serve
-	ending  atomic.Bool     // set before the deadlines of all connections are shortened
-	running sync.WaitGroup  // the goroutines of the connections
-
-	mu   sync.Mutex // guards open
-	open map[net.Conn]struct{}
-}
-
-// start serves a connection in a goroutine of its own, or closes it when there
-// are too many. The first deadline is set here, so that drain finds every one set.
-func (l *httpListener) start(conn net.Conn) {
-	number := l.accepted.Add(1) % uint64(len(l.tallies))
-	counts := &l.tallies[number]
-	from := remoteAddr(conn)
-	if why, ok := l.places.take(from); !ok {
-		counts.refuse(why)
-		conn.Close()
-		return
-	}
-	counts.connects.Add(1)
-	conn.SetDeadline(time.Now().Add(firstTimeout))
-	l.mu.Lock()
-	l.open[conn] = struct{}{}
-	l.mu.Unlock()
-	l.running.Go(func() {
-		x := l.exchanges.Get().(*exchange)
-		x.tally, x.ending, x.toll.shard = counts, &l.ending, int(number)
-		x.converse(l.ctx, conn, from)
-		if x.pacing != nil {
-			x.payLast()
-		}
-		conn.Close()
-		l.mu.Lock()
-		delete(l.open, conn)
-		l.mu.Unlock()
-		l.places.leave(from)
-		x.release()
-	})
-}
-
-// drain waits for the connections to end, after the little time in which they still hear what was sent already.
-func (l *httpListener) drain() {
-	l.ending.Store(true)
-	soon := time.Now().Add(drainTime)
-	l.mu.Lock()
-	for conn := range l.open {
-		conn.SetReadDeadline(soon)
-	}
-	l.mu.Unlock()
-	l.running.Wait()
-}
-
-// remoteAddr returns the address of the other end of a TCP connection.
-func remoteAddr(conn net.Conn) netip.Addr {
-	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr()
-	}
-	return netip.Addr{}
-}

@@ -39,18 +39,18 @@ const (
 
 // converse reads requests and writes answers until the client, a deadline or a
 // bad request ends it. The caller has set the first deadline, and closes conn. What the exchange holds already
-// was read and is to be written first.
+// was read and is to be written first, and the conversation has come as far as p says.
 //
 // A deadline is set when answers are written and holds until others are: it
 // bounds the time they take to be written and then the wait for the next whole
 // head. A client that sends a byte now and then gains nothing by it.
-func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr) {
+func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr, p progress) {
 	answered := false
 	if x.pacing = x.paced.Load(); x.pacing != nil {
 		x.meet(conn)
 		x.mayRead(conn)
 	}
-	if answered = len(x.out) > 0; answered && !x.write(conn, time.Now()) {
+	if answered = len(x.out) > 0; answered && !x.write(conn, time.Now()) || x.ends(ctx, conn, from, p) {
 		return
 	}
 	for unread := len(x.in) > 0; ; unread = false {
@@ -59,8 +59,8 @@ func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr)
 			x.turn(p, conn, n)
 		}
 		began := time.Now()
-		now, p := began, writeOn
-		for p == writeOn {
+		now := began
+		for p = writeOn; p == writeOn; {
 			p, now = x.answerRead(now, from)
 			if len(x.out) > 0 {
 				goesOn := x.write(conn, now)
@@ -71,13 +71,7 @@ func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr)
 				answered = true
 			}
 		}
-		switch p {
-		case misspoken:
-			x.linger(conn)
-		case goAside:
-			x.answerAside(ctx, conn, from)
-		}
-		if p != readOn {
+		if x.ends(ctx, conn, from, p) {
 			return
 		}
 		if err != nil {
@@ -105,6 +99,20 @@ func (x *exchange) read(conn net.Conn, unread bool) (n int, err error) {
 	return n, err
 }
 
+// ends reports whether a conversation that has come so far ends, and does what is left to do then.
+func (x *exchange) ends(ctx context.Context, conn net.Conn, from netip.Addr, p progress) bool {
+	switch p {
+	case misspoken:
+		x.linger(conn)
+	case goAside:
+		x.answerAside(ctx, conn, from)
+	case finished:
+	default:
+		return false
+	}
+	return true
+}
+
 // answerAside has the request that x.in begins with answered by who does that, see [HTTPConfig.Long].
 func (x *exchange) answerAside(ctx context.Context, conn net.Conn, from netip.Addr) {
 	r, _, err := wire.ParseRequest(x.in)
@@ -118,6 +126,7 @@ func (x *exchange) answerAside(ctx context.Context, conn net.Conn, from netip.Ad
 // answerRead answers the requests in x.in, in x.out, and moves what is left of x.in to its start. It
 // returns the time as well, which goes on while a request waits.
 func (x *exchange) answerRead(now time.Time, from netip.Addr) (progress, time.Time) {
+	x.aside = nil // of a connection that ended too early
 	for eaten := 0; ; {
 		out, n, last := x.handle(now, from, x.in[eaten:], x.out)
 		x.out, eaten = out, eaten+n

@@ -19,6 +19,7 @@ type exchange struct {
 	*HTTP
 	tally  *tally
 	ending *atomic.Bool // the server ends: every answer is the last of its connection
+	stay   func() bool  // whether the connection may stay open; nil: it may
 
 	in, out  []byte // what was read and not eaten yet; what is to be written
 	body     []byte
@@ -55,7 +56,7 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	if err != nil {
 		return x.refuseRequest(dst, err), 0, true
 	}
-	h := responseHead{status: 200, http10: r.HTTP10, close: r.Close || x.ending.Load()}
+	h := responseHead{status: 200, http10: r.HTTP10, close: r.Close || x.ending.Load() || x.stay != nil && !x.stay()}
 	x.body = x.body[:0]
 	path := r.Path
 	if x.tracker.Access().Private() {
@@ -64,7 +65,7 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	switch {
 	case string(path) == "/announce":
 		x.handleAnnounce(now, from, &r)
-	case x.isLong(&r):
+	case x.isLong(path, r.Query):
 		return dst, 0, false
 	case string(path) == "/scrape":
 		x.handleScrape(now, from, &r)
@@ -84,11 +85,11 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 }
 
 // isLong reports whether a request is to be answered aside, see [HTTPConfig.Long].
-func (x *exchange) isLong(r *wire.Request) bool {
-	if x.HTTP.long == nil || string(r.Path) == "/scrape" && wire.NamesTorrent(r.Query) {
+func (x *exchange) isLong(path, query []byte) bool {
+	if x.HTTP.long == nil || string(path) == "/scrape" && wire.NamesTorrent(query) {
 		return false
 	}
-	x.aside = x.HTTP.long(r.Path, r.Query)
+	x.aside = x.HTTP.long(path, query)
 	return x.aside != nil
 }
 

@@ -16,10 +16,11 @@ import (
 // startHTTP serves on a listener until the test ends, and checks that it ends well.
 func startHTTP(t testing.TB, addr string) (s *HTTP, where string) {
 	t.Helper()
-	ln, err := ListenHTTP(addr)
+	lns, err := ListenHTTP(addr, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ln := lns[0]
 	s = NewHTTP(New(testConfig, time.Now()), HTTPConfig{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -59,7 +60,7 @@ func TestHTTPWithStandardClient(t *testing.T) {
 	if c := s.Counts(); c.Announces != 40 || c.Refused["method"] != 20 {
 		t.Errorf("counts %+v", c)
 	}
-	if n := s.accepted.Load(); n > 22 {
+	if n := s.Counts().Connects; n > 22 {
 		t.Errorf("%d connections for 40 announces and 20 refusals", n)
 	}
 }
@@ -87,10 +88,11 @@ func TestHTTPRefusalIsReceived(t *testing.T) {
 }
 
 func TestListenHTTPOptions(t *testing.T) {
-	ln, err := ListenHTTP("127.0.0.1:0")
+	lns, err := ListenHTTP("127.0.0.1:0", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ln := lns[0]
 	defer ln.Close()
 	options := func(c syscall.Conn) (protocol, deferAccept, keepAlive int) {
 		raw, err := c.SyscallConn()
@@ -137,8 +139,8 @@ func TestListenFamilies(t *testing.T) {
 		t.Errorf("0.0.0.0 listens on %s", where)
 	}
 	for _, addr := range []string{where, "192.0.2.1:0", "nonsense", ":99999"} {
-		if ln, err := ListenHTTP(addr); err == nil {
-			ln.Close()
+		if lns, err := ListenHTTP(addr, 1); err == nil {
+			lns[0].Close()
 			t.Errorf("listens on %s", addr)
 		}
 	}

@@ -133,7 +133,7 @@ func BenchmarkPacedConnection(b *testing.B) {
 		return func() {
 			if n++; n%each == 0 {
 				c.left = each
-				x.converse(b.Context(), c, testAddr4)
+				x.converse(b.Context(), c, testAddr4, readOn)
 			}
 		}
 	})

@@ -15,10 +15,11 @@ import (
 func TestPaceLater(t *testing.T) {
 	p := newPacing(t, PacingConfig{}, time.Now())
 	s := NewHTTP(New(testConfig, time.Now()), HTTPConfig{})
-	ln, err := ListenHTTP("127.0.0.1:0")
+	lns, err := ListenHTTP("127.0.0.1:0", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ln := lns[0]
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 2)
 	go func() { served <- s.Serve(ctx, ln) }()

@@ -214,3 +214,21 @@ func BenchmarkParseRequest(b *testing.B) {
 		}
 	}
 }
+
+// Control characters are found at every place of a line of every length, and nothing else is taken for one.
+func TestControlCharacters(t *testing.T) {
+	for length := range 40 {
+		line := []byte("GET / HTTP/1.0\r\nName:" + strings.Repeat(" ", length) + "\r\n\r\n")
+		value := line[len(line)-4-length:][:length]
+		for place := range value {
+			for c := range 256 {
+				value[place] = byte(c)
+				_, _, err := wire.ParseRequest(line)
+				if bad := c < ' ' && c != '\t' || c == 0x7f; (err != nil) != bad {
+					t.Fatalf("%q: %v", line, err)
+				}
+			}
+			value[place] = "\t \x80\xff~"[place%5]
+		}
+	}
+}

@@ -33,7 +33,7 @@ func serveTracker(t *testing.T) []string {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	store := tracker.New(tracker.Config{}, time.Now())
-	ln, err := tracker.ListenHTTP("127.0.0.1:0")
+	lns, err := tracker.ListenHTTP("127.0.0.1:0", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,9 +41,9 @@ func serveTracker(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, ln)
+	go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, lns[0])
 	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conns[0])
-	return []string{"http://" + ln.Addr().String() + "/announce", "udp://" + conns[0].LocalAddr().String()}
+	return []string{"http://" + lns[0].Addr().String() + "/announce", "udp://" + conns[0].LocalAddr().String()}
 }
 
 func TestAnnounceAndScrape(t *testing.T) {

@@ -117,11 +117,11 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 // listen binds the sockets of the servers and of the admin address.
 func (n *node) listen() error {
 	for _, addr := range n.cfg.http {
-		ln, err := tracker.ListenHTTP(addr)
+		lns, err := tracker.ListenHTTP(addr, runtime.GOMAXPROCS(0))
 		if err != nil {
 			return n.cannotListen("http", err)
 		}
-		n.httpListeners = append(n.httpListeners, ln)
+		n.httpListeners = append(n.httpListeners, lns...)
 	}
 	for _, addr := range n.cfg.udp {
 		conns, err := tracker.ListenUDP(addr, runtime.GOMAXPROCS(0))

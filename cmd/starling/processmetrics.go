@@ -35,7 +35,7 @@ var goMetrics = []struct {
 // runtime adds the figures of the language's runtime.
 func (e *exposition) runtime() {
 	e.family("go_info", "gauge", "Always 1; the label tells the version of Go.").sample(1, "version", runtime.Version())
-	e.family("go_goroutines", "gauge", "Goroutines that exist; one for each open HTTP connection and a few more.").sample(float64(runtime.NumGoroutine()))
+	e.family("go_goroutines", "gauge", "Goroutines that exist; one for each HTTP connection that is slow, paced or encrypted, and a few more.").sample(float64(runtime.NumGoroutine()))
 	e.family("go_threads", "gauge", "Threads that were made.").sample(float64(pprof.Lookup("threadcreate").Count()))
 	gc := debug.GCStats{PauseQuantiles: make([]time.Duration, 5)}
 	debug.ReadGCStats(&gc)

@@ -81,7 +81,7 @@ func (n *node) listenStatus() listenStatus {
 	for _, conn := range n.udpConns {
 		l.UDP = append(l.UDP, conn.LocalAddr().String())
 	}
-	l.UDP = slices.Compact(l.UDP) // several sockets share an address
+	l.HTTP, l.UDP = slices.Compact(l.HTTP), slices.Compact(l.UDP) // several sockets share an address
 	if n.admin != nil {
 		l.Admin = n.admin.Addr().String()
 	}

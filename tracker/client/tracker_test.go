@@ -28,7 +28,7 @@ func serveTracker(t *testing.T) map[string]*url.URL {
 		} else {
 			probe.Close()
 		}
-		ln, err := tracker.ListenHTTP(host)
+		lns, err := tracker.ListenHTTP(host, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,9 +36,9 @@ func serveTracker(t *testing.T) map[string]*url.URL {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, ln)
+		go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, lns[0])
 		go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conns[0])
-		targets["http "+family] = mustParse(t, "http://"+ln.Addr().String())
+		targets["http "+family] = mustParse(t, "http://"+lns[0].Addr().String())
 		targets["udp "+family] = mustParse(t, "udp://"+conns[0].LocalAddr().String())
 	}
 	return targets

@@ -15,7 +15,7 @@ func serveTracker(tb testing.TB) (http, udp *url.URL) {
 	store := tracker.New(tracker.Config{}, time.Now())
 	ctx, cancel := context.WithCancel(context.Background())
 	tb.Cleanup(cancel)
-	ln, err := tracker.ListenHTTP("127.0.0.1:0")
+	lns, err := tracker.ListenHTTP("127.0.0.1:0", 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -23,9 +23,9 @@ func serveTracker(tb testing.TB) (http, udp *url.URL) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, ln)
+	go tracker.NewHTTP(store, tracker.HTTPConfig{}).Serve(ctx, lns[0])
 	go tracker.NewUDP(store, tracker.UDPConfig{}).Serve(ctx, conns[0])
-	return &url.URL{Scheme: "http", Host: ln.Addr().String(), Path: "/announce"},
+	return &url.URL{Scheme: "http", Host: lns[0].Addr().String(), Path: "/announce"},
 		&url.URL{Scheme: "udp", Host: conns[0].LocalAddr().String(), Path: "/announce"}
 }
 
