@@ -130,17 +130,12 @@ func (s *Status) Sync(now time.Time) Sync {
 	return Sync{Why: why}
 }
 
-// Silent reports whether a node of the keyed mode, which says what it holds every second, was not heard for so long that it counts
-// as down or cut off.
-func (o *NodeStatus) Silent(now time.Time) bool { return now.Sub(o.LastHeard) > syncSilence }
-
 // sync answers for one node.
 func (o *NodeStatus) sync(now time.Time) Sync {
 	d := &o.Divergence
-	switch {
-	case o.Silent(now):
-		return Sync{Known: true, Why: fmt.Sprintf("%s at %s has been silent for %s: down or cut off",
-			o.ID, o.Address.Addr(), now.Sub(o.LastHeard).Truncate(time.Second))}
+	switch silent := now.Sub(o.LastHeard); {
+	case silent > syncSilence:
+		return Sync{Known: true, Why: fmt.Sprintf("%s at %s has been silent for %s: down or cut off", o.ID, o.Address.Addr(), silent.Truncate(time.Second))}
 	case o.Member.Health == wire.CatchingUp:
 		return Sync{Known: true, CatchingUp: true, Why: fmt.Sprintf("%s is catching up", o.ID)}
 	case o.OtherKey:

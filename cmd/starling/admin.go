@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -48,7 +47,7 @@ func listenAdmin(addr string) (net.Listener, error) {
 // serveAdmin answers on the admin address until ctx ends.
 func (n *node) serveAdmin(ctx context.Context) error {
 	srv := &http.Server{
-		Handler:           checkHost(n.adminMux()),
+		Handler:           n.guard.protect(n.adminMux()),
 		ReadHeaderTimeout: adminHeader,
 		ReadTimeout:       adminHeader,
 		WriteTimeout:      adminAnswer,
@@ -74,8 +73,8 @@ func (n *node) serveAdmin(ctx context.Context) error {
 }
 
 // adminMux returns the paths of the admin address. It is a mux of our own: the
-// default one holds whatever any imported package has put there. Profiles show what the process
-// does and cost it time, so they are for this host only.
+// default one holds whatever any imported package has put there. [guard] stands before it and lets only an operator
+// change anything. Profiles show what the process does and cost it time, so they are not for all who reach the address.
 func (n *node) adminMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", n.serveHealth)
@@ -86,20 +85,18 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("GET "+historyPath, n.serveHistory)
 	mux.Handle("GET "+livePath, n.hub)
 	mux.HandleFunc("GET /api/v1/limit", n.serveLimit)
-	mux.HandleFunc("PUT /api/v1/limit", n.changing(n.putLimit))
-	mux.HandleFunc("DELETE /api/v1/limit", n.changing(n.deleteLimit))
+	mux.HandleFunc("PUT /api/v1/limit", n.putLimit)
+	mux.HandleFunc("DELETE /api/v1/limit", n.deleteLimit)
 	mux.HandleFunc("GET /api/v1/director", n.serveDirectors)
 	mux.HandleFunc("GET /api/v1/director/{$}", n.serveDirectors)
 	mux.HandleFunc("GET /api/v1/director/{name}", n.serveDirector)
-	mux.HandleFunc("PUT /api/v1/director/{name}", n.changing(n.putDirector))
-	mux.HandleFunc("DELETE /api/v1/director/{name}", n.changing(n.deleteDirector))
+	mux.HandleFunc("PUT /api/v1/director/{name}", n.putDirector)
+	mux.HandleFunc("DELETE /api/v1/director/{name}", n.deleteDirector)
 	dashboard.Register(mux)
-	if isLoopback(n.admin.Addr()) {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for path, profile := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		mux.HandleFunc("GET /debug/pprof/"+path, n.guard.profiles(profile))
 	}
 	return mux
 }
@@ -108,35 +105,6 @@ func (n *node) adminMux() *http.ServeMux {
 func isLoopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
-}
-
-// checkHost refuses requests whose Host is a name other than localhost. A page
-// from the web can make a browser send requests here under a name that it has
-// pointed at this address (DNS rebinding), and would read the answers; it
-// cannot under an IP address.
-func checkHost(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !hostAllowed(r.Host) {
-			http.Error(w, "the Host header must be an IP address or localhost", http.StatusForbidden)
-			return
-		}
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// hostAllowed reports whether a Host header, with or without a port, is an IP address or localhost.
-func hostAllowed(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	} else if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
-		host = host[1 : len(host)-1]
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	_, err := netip.ParseAddr(host)
-	return err == nil
 }
 
 // serveHealth says whether this node should be sent requests: not while it drains. A header tells its siblings when it

@@ -19,6 +19,9 @@ import (
 type config struct {
 	http, udp, admin []string // addresses to listen on; none: off
 	trustedProxies   []netip.Prefix
+	adminHosts       []string   // under which the admin address is asked for, besides addresses
+	adminToken       adminToken // zero: there is none
+	tokenWarning     string     // what is to be said of its file
 
 	interval, minInterval, peerTimeout time.Duration
 	numWant, maxNumWant                int

@@ -50,6 +50,8 @@ var samples = map[string][3]string{
 	"admin":               {"127.0.0.1:1", "localhost:2", "none"},
 	"livesync-node-plain": {"10.0.0.1", "10.0.0.0/24", "10.0.0.0/8"},
 	"cluster-key-file":    {"testdata/keys/one", "testdata/keys/two", "testdata/keys/three"},
+	"admin-token-file":    {"testdata/tokens/one", "testdata/tokens/two", "testdata/tokens/three"},
+	"admin-host":          {"one", "two.example", "three"},
 	"public-url":          {"http://a/announce", "https://b:1/announce", "udp://c:1"},
 	"trusted-proxy":       {"10.0.0.1", "10.0.0.0/24", "fd00::/8"},
 	"interval":            {"20m", "1h", "1h30m"},

@@ -99,7 +99,7 @@ func (f *filler) fillPlain(v reflect.Value, path string) {
 
 // noMetrics are the numbers that are in no metric, and why.
 var noMetrics = map[string]string{
-	"Absent":                            "a bound that starling_node_up is made with",
+	"Beacon":                            "a bound that starling_node_up is made with",
 	"Pacing.Jail.Clients[].Left":        "of single clients",
 	"Pacing.Trees[].Classes[].Depth":    "of the configuration",
 	"Pacing.Trees[].Classes[].Priority": "of the configuration",

@@ -46,7 +46,7 @@ func printAppHelp(w io.Writer, app *cli.App) {
 	for _, cmd := range app.VisibleCommands() {
 		fmt.Fprintf(w, "%*s%-12s%s\n", helpIndent, "", cmd.Name, cmd.Usage)
 	}
-	fmt.Fprintf(w, "\n%s COMMAND --help explains one and shows an example.\n", app.Name)
+	fmt.Fprintf(w, "\n%s COMMAND --help explains one and shows an example.\n%s --version tells which build this is.\n", app.Name, app.Name)
 }
 
 func printCommandHelp(w io.Writer, cmd *cli.Command) {

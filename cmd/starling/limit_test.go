@@ -18,7 +18,7 @@ func change(n *node, method, path, body string, header ...string) *httptest.Resp
 		req.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	checkHost(n.adminMux()).ServeHTTP(w, req)
+	n.guard.protect(n.adminMux()).ServeHTTP(w, req)
 	return w
 }
 
@@ -101,7 +101,7 @@ func TestWhoMayLimit(t *testing.T) {
 		if w := change(n, method, "/api/v1/limit?rate=1MB/s", "", "Origin", "http://localhost:6970"); w.Code != http.StatusForbidden {
 			t.Errorf("%s with Origin: %d", method, w.Code)
 		}
-		if w := ask(n, method, "/api/v1/limit?rate=1MB/s", "localhost"); w.Code != http.StatusForbidden { // from 192.0.2.1
+		if w := askFrom(n, method, "/api/v1/limit?rate=1MB/s", "192.0.2.1:4711", ""); w.Code != http.StatusForbidden {
 			t.Errorf("%s from another host: %d", method, w.Code)
 		}
 	}

@@ -44,6 +44,14 @@ func (n *node) warn() {
 	if cfg.keyWarning != "" {
 		log.Warn().Msg(cfg.keyWarning)
 	}
+	if cfg.tokenWarning != "" {
+		log.Warn().Msg(cfg.tokenWarning)
+	}
+	for _, name := range []string{"admin-token-file", "admin-host"} {
+		if _, given := cfg.given[name]; given && n.admin == nil {
+			log.Warn().Msgf("%s has no effect without an admin address", cfg.where(name))
+		}
+	}
 	if len(cfg.keys) > 0 && n.iface == "" {
 		log.Warn().Msgf("%s has no effect while live sync is off", cfg.where("cluster-key-file"))
 	}

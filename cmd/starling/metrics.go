@@ -20,10 +20,11 @@ type figures struct {
 	Connections int64 // over HTTP, that are open
 	HTTP, UDP   tracker.ServerCounts
 	Sync        livesync.Status
-	Absent      time.Duration // the silence after which a node without a cluster key counts as gone
+	Beacon      time.Duration // the interval of beacons, by which nodes without a cluster key are judged
 	Pacing      pacingStatus
 	Directors   []directorStatus
 	StatusPage  document.Counts
+	Guard       guardStatus
 }
 
 // figures takes the picture of this moment.
@@ -31,8 +32,9 @@ func (n *node) figures(now time.Time) *figures {
 	return &figures{
 		Started: n.started, Ready: n.ready(),
 		Store: n.tracker.Stats(), Connections: n.http.Connections(), HTTP: n.http.Counts(), UDP: n.udp.Counts(),
-		Sync: n.livesync.Status(), Absent: livesync.AbsentAfter * n.cfg.beaconInterval,
+		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
 		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
+		Guard: n.guard.status(),
 	}
 }
 
@@ -45,10 +47,11 @@ func (f *figures) page(now time.Time) []byte {
 	e.servers(f.HTTP, f.UDP)
 	e.livesync(f.Sync)
 	e.sync(&f.Sync, now)
-	e.nodes(f.Sync.Nodes, now, f.Absent)
+	e.nodes(&f.Sync, now, f.Beacon)
 	e.pacing(&f.Pacing)
 	e.directors(f.Directors)
 	e.documents("status", f.StatusPage)
+	e.guard(&f.Guard)
 	e.runtime()
 	e.process()
 	return []byte(e.b.String())
@@ -113,6 +116,15 @@ func (e *exposition) latency(name, help string, each ...protocolLatency) {
 	e.family("starling_"+name, "histogram", help)
 	for _, p := range each {
 		e.histogram(bounds, p.latency.Counts[:], p.latency.Sum.Seconds(), "protocol", p.protocol)
+	}
+}
+
+// guard adds what the admin address let through and refused.
+func (e *exposition) guard(s *guardStatus) {
+	e.counter("admin_changes_total", "Requests at the admin address that were let through to change something.").sample(float64(s.Changes))
+	e.counter("admin_refusals_total", "Requests at the admin address that were refused, by why.")
+	for _, reason := range slices.Sorted(maps.Keys(s.Refused)) {
+		e.sample(float64(s.Refused[reason]), "reason", reason)
 	}
 }
 

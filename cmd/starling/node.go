@@ -46,6 +46,7 @@ type node struct {
 	who       *identity
 	onDemand  *ondemand.Registry // nil: there is no state directory to keep them in
 	steering  *steering
+	guard     guard       // of the admin address
 	lanes     *laneBudget // nil: livesync has no rate of its own
 	tells     *tellDebt   // nil: livesync has no rate
 	classes   classTables // in force; what reads the configuration again has them to itself
@@ -135,7 +136,8 @@ func (n *node) listen() error {
 		if err != nil {
 			return n.cannotListen("admin", err)
 		}
-		n.admin = ln
+		n.admin, n.guard.loopback = ln, isLoopback(ln.Addr())
+		n.guard.rule(n.cfg.adminHosts, n.cfg.adminToken)
 	}
 	return nil
 }

@@ -52,7 +52,11 @@ func listenOptions(c *config) []option {
 		{name: "udp", value: "ADDR", list: true, def: ":6969", group: groupListen,
 			usage: "UDP announce and scrape (BEP 15); `none` turns it off.", set: setListen(&c.udp)},
 		{name: "admin", value: "ADDR", def: "127.0.0.1:6970", group: groupListen,
-			usage: "Status, metrics, health and profiles; `none` turns it off. Profiles are served on a loopback address only.", set: setListen(&c.admin)},
+			usage: "Status, metrics, health and profiles; `none` turns it off. One that other hosts reach serves no changes and no profiles without --admin-token-file.", set: setListen(&c.admin)},
+		{name: "admin-token-file", value: "FILE", defText: "none, and only this host changes anything", group: groupListen,
+			usage: "The token that every change at the admin address needs, alone in its file: 16 characters or more, such as `starling key` makes. Read again at SIGHUP.", set: setToken(c)},
+		{name: "admin-host", value: "NAME", list: true, defText: "addresses and localhost", group: groupListen,
+			usage: "A name under which the admin address is asked for.", set: setHostName(&c.adminHosts)},
 		{name: "trusted-proxy", value: "CIDR", list: true, defText: "none", group: groupListen,
 			usage: "Proxies whose X-Forwarded-For and ip= count.", set: setPrefix(&c.trustedProxies)},
 	}

@@ -9,7 +9,7 @@ import (
 const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
-	cluster-key-file livesync-node-plain public-url
+	cluster-key-file livesync-node-plain public-url admin-token-file admin-host
 	numwant max-numwant snapshot-interval state-dir trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
@@ -61,6 +61,8 @@ func TestBadValues(t *testing.T) {
 		"livesync-interface":  {"no-such-interface0"},
 		"livesync-node-plain": append([]string{"fd00::/8", "::1"}, network...),
 		"cluster-key-file":    {"/dev/null", "/nonexistent/key", "/dev"},
+		"admin-token-file":    {"/dev/null", "/nonexistent/token", "/dev"},
+		"admin-host":          {"tracker1:6970", "http://tracker1", "*", "tracker one", ".example"},
 		"public-url":          {"tracker.example", "ftp://tracker.example/announce", "http://", "http:///announce", "/announce", "http://a.example/café"},
 		"livesync-group":      {"224.0.42.5", "224.0.42.5:0", "10.0.0.1:9696", "[ff02::1]:9696", "9696", "224.0.42.5:9696:1"},
 		"livesync-dialect":    {"old", "Seed"},

@@ -33,46 +33,44 @@ anew each second until Ctrl-C.
 
 In a bar the width is the rate of the root: # is in use of a class's own rate,
 + is in use beyond it, . is its own and not in use.`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "admin", Value: "127.0.0.1:6970", Usage: "The admin `ADDR` of the node."},
+		Flags: append(adminFlags(),
 			&cli.BoolFlag{Name: "once", Usage: "Draw once, on a terminal too."},
-			&cli.BoolFlag{Name: "json", Usage: "Print the part of /api/v1/status that is about pacing, once."},
-		},
+			&cli.BoolFlag{Name: "json", Usage: "Print the part of /api/v1/status that is about pacing, once."}),
 		Action: func(c *cli.Context) error {
-			addr, err := adminAddress(c.String("admin"))
+			node, err := adminTargetOf(c)
 			if err != nil {
-				return usagef("--admin: %w", err)
+				return err
 			}
 			switch w := c.App.Writer; {
 			case c.Bool("json"):
-				s, err := fetchPacing(c.Context, addr)
+				s, err := fetchPacing(c.Context, node)
 				if err != nil {
 					return err
 				}
 				return writeJSON(w, s.Pacing)
 			case c.Bool("once") || !isTerminal(w):
-				return drawOnce(c.Context, w, addr)
+				return drawOnce(c.Context, w, node)
 			default:
-				return drawOn(c.Context, w, addr)
+				return drawOn(c.Context, w, node)
 			}
 		},
 	}
 }
 
 // fetchPacing asks a node for its status.
-func fetchPacing(ctx context.Context, addr string) (s status, err error) {
-	body, err := fetchStatus(ctx, addr)
+func fetchPacing(ctx context.Context, node adminTarget) (s status, err error) {
+	body, err := node.status(ctx)
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(body, &s); err != nil {
-		return s, fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", addr, err)
+		return s, fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", node.addr, err)
 	}
 	return s, nil
 }
 
-func drawOnce(ctx context.Context, w io.Writer, addr string) error {
-	s, err := fetchPacing(ctx, addr)
+func drawOnce(ctx context.Context, w io.Writer, node adminTarget) error {
+	s, err := fetchPacing(ctx, node)
 	if err != nil {
 		return err
 	}
@@ -88,12 +86,12 @@ const (
 )
 
 // drawOn draws on a terminal until ctx ends. A node that does not answer once may be back the next time; one that never did is an error.
-func drawOn(ctx context.Context, w io.Writer, addr string) error {
+func drawOn(ctx context.Context, w io.Writer, node adminTarget) error {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
 	io.WriteString(w, home+clearBelow)
 	for drawn := false; ; {
-		s, err := fetchPacing(ctx, addr)
+		s, err := fetchPacing(ctx, node)
 		switch {
 		case ctx.Err() != nil:
 			return nil

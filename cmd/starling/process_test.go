@@ -148,7 +148,7 @@ func TestBashCompletion(t *testing.T) {
 		"starling serve --log-level w":         "warn",
 		"starling serve --state-dir ":          "",
 		"starling cluster --po":                "--port",
-		"starling status --json --ad":          "--admin",
+		"starling status --json --ad":          "--admin --admin-token-file",
 		"starling serve --nonsense --log-f":    "--log-format",
 		"starling nonsense --js":               "",
 	} {

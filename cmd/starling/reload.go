@@ -53,7 +53,13 @@ func (n *node) reload(cfg *config, err error) {
 		return
 	}
 	n.events.add(time.Now(), eventReload, "the configuration was read again")
-	later := changed(n.cfg.given, cfg.given)
+	if n.guard.rule(cfg.adminHosts, cfg.adminToken) {
+		n.log.Info().Msg("the configuration was read again: another token or other names are in force at the admin address")
+	}
+	if cfg.tokenWarning != "" {
+		n.log.Warn().Msg(cfg.tokenWarning)
+	}
+	later := slices.DeleteFunc(changed(n.cfg.given, cfg.given), func(name string) bool { return name == "admin-token-file" || name == "admin-host" })
 	if n.cfg.uplink > 0 && cfg.uplink > 0 {
 		n.reloadUplink(cfg.uplink)
 		later = slices.DeleteFunc(later, func(name string) bool { return name == "uplink" })

@@ -220,7 +220,7 @@ func nodeStatusOf(t *testing.T, admin string) status {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	body, err := fetchStatus(ctx, admin)
+	body, err := adminTarget{addr: admin}.status(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

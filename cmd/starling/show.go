@@ -1,16 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net"
-	"net/http"
-	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -39,16 +33,14 @@ minute from sending to applying, as exact as the clocks of both agree.
    starling status
    starling status --admin 127.0.0.1:6972
    starling status --json | jq .livesync.dropped`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "admin", Value: "127.0.0.1:6970", Usage: "The admin `ADDR` of the node."},
-			&cli.BoolFlag{Name: "json", Usage: "Print what /api/v1/status answers, unchanged."},
-		},
+		Flags: append(adminFlags(),
+			&cli.BoolFlag{Name: "json", Usage: "Print what /api/v1/status answers, unchanged."}),
 		Action: func(c *cli.Context) error {
-			addr, err := adminAddress(c.String("admin"))
+			node, err := adminTargetOf(c)
 			if err != nil {
-				return usagef("--admin: %w", err)
+				return err
 			}
-			body, err := fetchStatus(c.Context, addr)
+			body, err := node.status(c.Context)
 			if err != nil {
 				return err
 			}
@@ -58,51 +50,12 @@ minute from sending to applying, as exact as the clocks of both agree.
 			}
 			var s status
 			if err := json.Unmarshal(body, &s); err != nil {
-				return fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", addr, err)
+				return fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", node.addr, err)
 			}
 			_, err = io.WriteString(c.App.Writer, s.table())
 			return err
 		},
 	}
-}
-
-// adminAddress returns where to reach a node that was told to listen on s.
-func adminAddress(s string) (string, error) {
-	if s == off {
-		return "", errors.New("a node without an admin address cannot be asked")
-	}
-	if err := checkListen(s); err != nil {
-		return "", err
-	}
-	host, port, _ := net.SplitHostPort(s)
-	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port), nil
-}
-
-// fetchStatus returns what a node answers for its status.
-func fetchStatus(ctx context.Context, addr string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, showTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/api/v1/status", nil)
-	if err != nil {
-		return nil, err
-	}
-	// A proxy from the environment has no business between us and this host.
-	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
-	res, err := client.Do(req)
-	if err != nil {
-		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
-		return nil, fmt.Errorf("no node answers at %s: %w (is `starling serve` running, with another --admin?)", addr, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("http://%s/api/v1/status answers %s, which a node does not", addr, res.Status)
-	}
-	return io.ReadAll(io.LimitReader(res.Body, maxStatus))
 }
 
 // table returns the status as text for people: the node itself, its trouble if

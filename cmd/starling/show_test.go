@@ -148,7 +148,7 @@ func TestAdminAddress(t *testing.T) {
 // TestStatusCommand asks servers that are a node, something else, and nothing.
 func TestStatusCommand(t *testing.T) {
 	n := testNode(t, nil)
-	node := httptest.NewServer(checkHost(n.adminMux()))
+	node := httptest.NewServer(n.guard.protect(n.adminMux()))
 	defer node.Close()
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()

@@ -39,17 +39,26 @@ func (e *exposition) livesync(s livesync.Status) {
 	}
 }
 
-// nodes adds what is known of the other nodes. Those without a cluster key say little: they are gone after a longer silence.
-func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time, absent time.Duration) {
+// nodes adds what is known of the other nodes.
+func (e *exposition) nodes(s *livesync.Status, now time.Time, beacon time.Duration) {
+	nodes, states := s.Nodes, make([]nodeState, len(s.Nodes))
+	for i := range nodes {
+		states[i] = nodeStateOf(s, &nodes[i], now, beacon)
+	}
 	e.gauge("nodes", "Other nodes heard.").sample(float64(len(nodes)))
 	e.gauge("node_up", "1 while another node is heard and has not said that it ends.")
 	for i := range nodes {
-		o := &nodes[i]
-		up := !o.Bye && now.Sub(o.LastHeard) < absent
-		if o.Mode == "keyed" {
-			up = !o.Bye && !o.Silent(now)
+		e.sample(number(states[i] == nodeHeard), "node", nodes[i].ID.String())
+	}
+	e.gauge("node_lost", "1 while another node is silent that has not said that it ends, and that no other one took the place of.")
+	for i := range nodes {
+		e.sample(number(states[i] == nodeSilent), "node", nodes[i].ID.String())
+	}
+	e.gauge("node_healthy", "1 while another node is heard and says that it lacks nothing and is not about to end.")
+	for i := range nodes {
+		if nodes[i].Mode == "keyed" {
+			e.sample(number(states[i] == nodeHeard && nodes[i].Member.Health == wire.Healthy), "node", nodes[i].ID.String())
 		}
-		e.sample(number(up), "node", o.ID.String())
 	}
 	e.gauge("node_silence_seconds", "How long ago another node was last heard.")
 	for _, o := range nodes {
@@ -83,20 +92,16 @@ func (e *exposition) nodes(nodes []livesync.NodeStatus, now time.Time, absent ti
 			e.sample(float64(c.value(&nodes[i])), "node", nodes[i].ID.String())
 		}
 	}
-	e.keyedNodes(nodes, now)
+	e.keyedNodes(nodes)
 }
 
 // keyedNodes tells of nodes with a cluster key what only they say of themselves.
-func (e *exposition) keyedNodes(nodes []livesync.NodeStatus, now time.Time) {
+func (e *exposition) keyedNodes(nodes []livesync.NodeStatus) {
 	gauges := []struct {
 		name, help string
 		value      func(o *livesync.NodeStatus) (v float64, ok bool)
 	}{
 		{"peers", "Peers of another node.", func(o *livesync.NodeStatus) (float64, bool) { return float64(o.Member.Peers), true }},
-		{"healthy", "1 while another node is heard and says that it lacks nothing and is not about to end.", func(o *livesync.NodeStatus) (float64, bool) {
-			return number(o.Member.Health == wire.Healthy && !o.Bye && !o.Silent(now)), true
-		}},
-		{"ended", "1 since another node said that it ends.", func(o *livesync.NodeStatus) (float64, bool) { return number(o.Bye), true }},
 		{"lag_seconds", "From another node's sending to applying here, the median of the last minute, as exact as both clocks agree.",
 			func(o *livesync.NodeStatus) (float64, bool) { return o.Lag.Seconds(), true }},
 		{"lag_max_seconds", "The longest of the last minute.", func(o *livesync.NodeStatus) (float64, bool) { return o.LagMax.Seconds(), true }},
