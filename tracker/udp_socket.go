@@ -15,8 +15,8 @@ import (
 const udpReceiveBuffer = 4 << 20
 
 // ListenUDP opens sockets that share an address, between which the system deals out what arrives, each client's packets to one of them:
-// one for each goroutine that is to serve. They tell for every packet which of the host's
-// addresses it was sent to. An empty host in addr means both families and an IPv4 one IPv4 alone;
+// one for each goroutine that is to serve. Those that are not bound to one address tell for
+// every packet which of the host's it was sent to. An empty host in addr means both families and an IPv4 one IPv4 alone;
 // 0.0.0.0 would otherwise be taken for both.
 //
 // It fails when the address is somebody else's, who may be sharing it too: so one socket that shares with nobody is opened first.
@@ -45,11 +45,15 @@ func ListenUDP(addr string, sockets int) ([]*net.UDPConn, error) {
 }
 
 func listenUDP(addr string, shared bool) (*net.UDPConn, error) {
-	lc := net.ListenConfig{Control: func(network, _ string, c syscall.RawConn) error {
+	lc := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
 		if shared {
 			if err := setsockopt(c, syscall.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 				return err
 			}
+		}
+		// What leaves a socket that is bound to an address leaves from there, and need not be told.
+		if ap, err := netip.ParseAddrPort(address); err == nil && !ap.Addr().IsUnspecified() {
+			return nil
 		}
 		// An IPv6 socket tells of IPv4 packets too when asked for IPv6 packet information.
 		level, option := syscall.IPPROTO_IP, syscall.IP_PKTINFO
