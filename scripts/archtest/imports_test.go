@@ -30,8 +30,8 @@ var rules = []rule{
 	{below: "starling/livesync/livesynctest/simulate", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
 	{below: "starling/livesync", needs: []string{"starling/wire"}},
 	{below: "starling/cmd", needs: []string{"starling/wire", "starling/tracker", "starling/livesync"}},
-	// Measures with the program's own generator, which wants one process to hold the peers of several runs.
-	{below: "starling/scripts/trackers-bench", needs: []string{"starling/wire", "starling/tracker/client", "starling/tracker/load"}},
+	// Measures with the program's own generator, which wants one process to hold the peers of several runs, and on the tracker's own sockets what it would cost if it did nothing.
+	{below: "starling/scripts/trackers-bench", needs: []string{"starling/wire", "starling/tracker"}},
 	{below: "starling/scripts", stdOnly: true},
 	{below: "starling/netns-tests"},
 }

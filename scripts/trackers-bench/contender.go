@@ -17,16 +17,17 @@ const where = "127.0.0.1:6969"
 type contender struct {
 	name    string
 	command []string
+	floor   bool // it does nothing but answer
 }
 
-// contenders returns our build, and the trackers whose commands are given in the environment.
-func contenders(starling string, env func(string) string) []contender {
-	all := []contender{{"starling", []string{
+// contenders returns our build, this program at self as the floor, and the trackers whose commands are given in the environment.
+func contenders(starling, self string, env func(string) string) []contender {
+	all := []contender{{name: "starling", command: []string{
 		starling, "serve", "--http", where, "--udp", where, "--admin", "none", "--livesync-interface", "none", "--log-level", "error",
-	}}}
+	}}, {name: "floor", command: []string{self, "-floor"}, floor: true}}
 	for _, variable := range []string{"OPENTRACKER", "CHIHAYA", "MOCHI", "OTHER"} {
 		if command := strings.Fields(env(variable)); len(command) > 0 {
-			all = append(all, contender{strings.ToLower(variable), command})
+			all = append(all, contender{name: strings.ToLower(variable), command: command})
 		}
 	}
 	return all

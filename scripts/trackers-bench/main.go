@@ -11,7 +11,9 @@
 //	http, each    HTTP, a connection for each request
 //	memory        resident bytes for each peer filled in, what it had before not counted
 //
-// It prints medians over the rounds, and for each other tracker the ratio of our median to its. scripts/bench runs it; the commands of other
+// It prints medians over the rounds, and for each other tracker the ratio of our median to its. One of them is the floor: this program on the sockets that
+// our tracker has, which answers the same bytes to everybody, by recvmmsg over UDP and from the accept loop over HTTP.
+// Nothing written in Go can be much below it. scripts/bench runs it; the commands of other
 // trackers are given in variables, each to serve HTTP and UDP on 127.0.0.1:6969:
 //
 //	OPENTRACKER="/usr/bin/opentracker -i 127.0.0.1 -p 6969 -P 6969" scripts/bench
@@ -24,6 +26,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,6 +41,7 @@ type options struct {
 	skew            float64
 	numWant         int
 	paced           float64
+	measures        []string
 	log             *os.File
 }
 
@@ -50,7 +55,20 @@ func main() {
 	flag.Float64Var(&o.skew, "skew", 0.8, "of the torrents' popularity; -1: all the same")
 	flag.IntVar(&o.numWant, "numwant", 74, "peers that each announce asks for")
 	flag.Float64Var(&o.paced, "paced", 20_000, "requests a second of the paced measure")
+	measures := flag.String("measures", strings.Join(allMeasures, ","), "which are taken, with commas between them")
+	floor := flag.Bool("floor", false, "be the floor: answer on "+where+" and know nothing")
 	flag.Parse()
+	o.measures = strings.Split(*measures, ",")
+	for _, m := range o.measures {
+		if !slices.Contains(allMeasures, m) {
+			fmt.Fprintf(os.Stderr, "trackers-bench: -measures: %q is none of %s\n", m, strings.Join(allMeasures, ", "))
+			os.Exit(2)
+		}
+	}
+	if *floor {
+		fmt.Fprintln(os.Stderr, "trackers-bench:", serveFloor(where))
+		os.Exit(1)
+	}
 	o.log = os.Stderr
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -62,7 +80,11 @@ func main() {
 
 func run(ctx context.Context, o *options) error {
 	runtime.GOMAXPROCS(2) // on one core, but a sender that sleeps on its thread must not keep the others from running
-	all := contenders(o.starling, os.Getenv)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	all := contenders(o.starling, self, os.Getenv)
 	results := make([]results, len(all))
 	for round := range o.rounds {
 		for i, c := range all {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"starling/tracker/load"
@@ -23,6 +24,8 @@ const (
 	eachRate
 	bytesPerPeer
 	figures
+
+	none = -1
 )
 
 var figureNames = [figures]string{
@@ -47,66 +50,105 @@ type results struct {
 	worst  string
 }
 
-func (r *results) add(figure int, v float64) { r.values[figure] = append(r.values[figure], v) }
+func (r *results) add(figure int, v float64) {
+	if figure != none {
+		r.values[figure] = append(r.values[figure], v)
+	}
+}
 
-// measure takes all figures of one tracker once.
+// inFlight is how many requests over UDP are under way at once: enough for a tracker never to run out of them, and so few that the receive buffer of one that
+// does not ask for more than the system gives holds them.
+const inFlight = 256
+
+// allMeasures are what may be measured.
+var allMeasures = []string{"udp", "paced", "half", "http", "each"}
+
+// session is one tracker in one round.
+type session struct {
+	ctx     context.Context
+	options *options
+	world   *load.World
+	base    load.Config
+	results *results
+	floor   bool
+}
+
+// measure takes the figures of one tracker once.
 func measure(ctx context.Context, o *options, c contender, r *results) error {
 	pid, stop, err := c.start(ctx)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	udp, http := target("udp"), target("http")
-	base := load.Config{
-		Target: udp, Torrents: o.torrents, Peers: o.peers, Skew: o.skew, Sources: 8, NumWant: o.numWant, Duration: o.duration, PID: pid, InFlight: 128,
-	}
-	world, err := load.NewWorld(ctx, base)
-	if err != nil {
+	s := session{ctx: ctx, options: o, results: r, floor: c.floor, base: load.Config{
+		Target: target("udp"), Torrents: o.torrents, Peers: o.peers, Skew: o.skew, Sources: 8, NumWant: o.numWant, Duration: o.duration, PID: pid, InFlight: inFlight,
+	}}
+	if s.world, err = load.NewWorld(ctx, s.base); err != nil {
 		return err
 	}
-	run := func(name string, change func(*load.Config)) (*load.Report, error) {
-		cfg := base
-		change(&cfg)
-		report, err := world.Run(ctx, cfg)
-		if err != nil {
-			return nil, err
-		}
-		r.judge(report)
-		fmt.Fprintf(o.log, "  %-28s %9.0f/s  %6.2f us  p99 %v\n", name, report.Answers(), micros(report.Process.PerAnswer), report.Latency.Quantile(0.99))
-		return report, ctx.Err()
-	}
-	most, err := run("udp", func(c *load.Config) { c.Fill = true })
+	return s.all()
+}
+
+// all takes the measures that are asked for. Over UDP the first is always taken, for it fills the peers in.
+func (s *session) all() error {
+	r := s.results
+	most, err := s.run("udp", func(c *load.Config) { c.Fill = !s.floor })
 	if err != nil {
 		return err
 	}
 	r.add(udpCPU, micros(most.Process.PerAnswer))
 	r.add(udpRate, most.Answers())
-	r.add(bytesPerPeer, float64(most.Process.Resident-most.Process.Before)/float64(o.peers))
-	paced, err := run("udp paced", func(c *load.Config) { c.Rate, c.InFlight = o.paced, 0 })
-	if err != nil {
-		return err
+	if !s.floor {
+		r.add(bytesPerPeer, float64(most.Process.Resident-most.Process.Before)/float64(s.options.peers))
 	}
-	r.add(pacedCPU, micros(paced.Process.PerAnswer))
-	r.add(pacedP50, micros(paced.Latency.Quantile(0.5)))
-	r.add(pacedP99, micros(paced.Latency.Quantile(0.99)))
-	half, err := run("udp at half load", func(c *load.Config) { c.Rate, c.InFlight = most.Answers()/2, 0 })
-	if err != nil {
-		return err
+	for _, m := range []struct {
+		name            string
+		change          func(*load.Config)
+		cpu, rate, p50s int // figures; none: not taken
+		p99s            int
+	}{
+		{"paced", func(c *load.Config) { c.Rate, c.InFlight = s.options.paced, 0 }, pacedCPU, none, pacedP50, pacedP99},
+		{"half", func(c *load.Config) { c.Rate, c.InFlight = most.Answers()/2, 0 }, none, none, none, halfP99},
+		{"http", func(c *load.Config) { c.Target, c.InFlight = s.http(), 64 }, keptCPU, keptRate, none, none},
+		{"each", func(c *load.Config) { c.Target, c.Fresh, c.InFlight = s.http(), true, 64 }, eachCPU, eachRate, none, none},
+	} {
+		if !slices.Contains(s.options.measures, m.name) {
+			continue
+		}
+		report, err := s.run(m.name, m.change)
+		if err != nil {
+			return err
+		}
+		r.add(m.cpu, micros(report.Process.PerAnswer))
+		r.add(m.rate, report.Answers())
+		r.add(m.p50s, micros(report.Latency.Quantile(0.5)))
+		r.add(m.p99s, micros(report.Latency.Quantile(0.99)))
 	}
-	r.add(halfP99, micros(half.Latency.Quantile(0.99)))
-	kept, err := run("http kept alive", func(c *load.Config) { c.Target = http; c.InFlight = 64 })
-	if err != nil {
-		return err
-	}
-	r.add(keptCPU, micros(kept.Process.PerAnswer))
-	r.add(keptRate, kept.Answers())
-	each, err := run("http one connection each", func(c *load.Config) { c.Target, c.Fresh, c.InFlight = http, true, 64 })
-	if err != nil {
-		return err
-	}
-	r.add(eachCPU, micros(each.Process.PerAnswer))
-	r.add(eachRate, each.Answers())
 	return nil
+}
+
+// http returns the URL to announce to over HTTP. That of the floor, which knows no scrapes, has none for them.
+func (s *session) http() *url.URL {
+	u := target("http")
+	if s.floor {
+		u.Path = "/floor"
+	}
+	return u
+}
+
+// run loads the tracker with what change makes of the usual.
+func (s *session) run(name string, change func(*load.Config)) (*load.Report, error) {
+	cfg := s.base
+	change(&cfg)
+	report, err := s.world.Run(s.ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if !s.floor {
+		s.results.judge(report)
+	}
+	fmt.Fprintf(s.options.log, "  %-6s %9.0f/s  %6.2f us  p99 %v\n", name, report.Answers(), micros(report.Process.PerAnswer), report.Latency.Quantile(0.99))
+	return report, s.ctx.Err()
 }
 
 func target(scheme string) *url.URL { return &url.URL{Scheme: scheme, Host: where, Path: "/announce"} }

@@ -20,10 +20,17 @@ func printTable(w io.Writer, o *options, all []contender, results []results) {
 	}
 	fmt.Fprintln(t, cells)
 	for i, name := range figureNames {
+		if len(results[0].values[i]) == 0 {
+			continue
+		}
 		cells = name + "\t"
 		ours := median(results[0].values[i])
 		for j := range all {
 			v := median(results[j].values[i])
+			if len(results[j].values[i]) == 0 {
+				cells += "-\t-\t"
+				continue
+			}
 			cells += number(v) + "\t"
 			if j > 0 {
 				cells += fmt.Sprintf("%.2f\t", ours/v)
