@@ -103,6 +103,7 @@ var noMetrics = map[string]string{
 	"Pacing.Jail.Clients[].Left":        "of single clients",
 	"Pacing.Trees[].Classes[].Depth":    "of the configuration",
 	"Pacing.Trees[].Classes[].Priority": "of the configuration",
+	"Snapshots.At":                      "a time ago here, a point in time there",
 	"Started":                           "a time ago here, a point in time there",
 	"Sync.Epoch":                        "the number of a start",
 	"Sync.Nodes[].Epoch":                "the number of a start",

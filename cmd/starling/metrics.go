@@ -25,6 +25,7 @@ type figures struct {
 	Directors   []directorStatus
 	StatusPage  document.Counts
 	Guard       guardStatus
+	Snapshots   snapshotStatus
 }
 
 // figures takes the picture of this moment.
@@ -34,7 +35,7 @@ func (n *node) figures(now time.Time) *figures {
 		Store: n.tracker.Stats(), Connections: n.http.Connections(), HTTP: n.http.Counts(), UDP: n.udp.Counts(),
 		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
 		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
-		Guard: n.guard.status(),
+		Guard: n.guard.status(), Snapshots: n.snapshots.status(n.started),
 	}
 }
 
@@ -52,6 +53,7 @@ func (f *figures) page(now time.Time) []byte {
 	e.directors(f.Directors)
 	e.documents("status", f.StatusPage)
 	e.guard(&f.Guard)
+	e.snapshots(&f.Snapshots)
 	e.runtime()
 	e.process()
 	return []byte(e.b.String())

@@ -32,6 +32,8 @@ type snapshots struct {
 	tracker  *tracker.Tracker
 	livesync *livesync.Node
 	log      zerolog.Logger
+
+	counts snapshotCounts
 }
 
 // snapshotsOf returns what keeps the swarms of a tracker of this node in a file of that name.
@@ -139,8 +141,10 @@ func (s *snapshots) save(pause func(worked time.Duration) error) {
 	switch {
 	case errors.Is(err, context.Canceled): // the last one follows
 	case err != nil:
+		s.counts.failed.Add(1)
 		s.log.Error().Err(err).Msg("the snapshot could not be written: a restart will begin with an older one, or none")
 	default:
+		s.counts.wrote(now, time.Since(now), size)
 		s.log.Debug().Str("file", s.path).Int64("bytes", size).Uint64("peers", h.Peers).Dur("ms", time.Since(now)).Msg("snapshot written")
 	}
 }
