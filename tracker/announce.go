@@ -45,6 +45,10 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		s.count(r, ans)
 	default:
 		if r == nil {
+			if !s.admits(hash, &a.InfoHash, false) {
+				ans.refuse(a)
+				break
+			}
 			r = s.torrents.add(hash, &a.InfoHash, s.now())
 		}
 		n := news{
@@ -62,8 +66,21 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		if n.was != nil {
 			ans.New, ans.Early = !was.known, s.early(was, now.Sub(t.start))
 		}
+		if r = s.stored(r, stored); r == nil {
+			ans.refuse(a)
+			break
+		}
 		s.count(r, ans)
 		t.pick(s, r, a, stored, ans)
+	}
+}
+
+// refuse makes the answer that of a torrent for which there is no memory now: nobody is there yet, and the client may come back sooner than usual
+// unless its return is booked.
+func (ans *Answer) refuse(a *Announce) {
+	if a.Booked == 0 {
+		ans.Interval = max(ans.Interval/4, 1)
+		ans.MinInterval = min(ans.MinInterval, ans.Interval)
 	}
 }
 

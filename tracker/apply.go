@@ -24,7 +24,7 @@ type earlier struct {
 	meta  uint64
 }
 
-// put stores what is said of a peer. It reports whether the peer is stored, which it is unless the shard is full, and
+// put stores what is said of a peer. It reports whether the peer is stored, which it is unless there is no room for it or only a sample is kept, and
 // whether the other nodes must be told, and with which flags.
 func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, flags wire.Flags) {
 	p, table := peerOf(client), familyOf(client)
@@ -55,11 +55,20 @@ func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, f
 	switch {
 	case inPlace:
 		*low = p[2]
-	case s.swarms.insert(&r.peers[table], w, &p):
-		s.came(r, table, p.words(w))
 	default:
-		s.refused++
-		return false, false, 0
+		switch s.insert(&r.peers[table], w, &p) {
+		case noRoom:
+			return false, false, 0
+		case placed:
+			s.came(r, table, p.words(w))
+			stored = true
+		case sampled:
+			// Whether the others know it is not remembered: it can wait, unless it has completed.
+			meta = 0
+			if !flags.Completion() {
+				flags |= wire.Renewal
+			}
+		}
 	}
 	s.countPartial(r, partials(meta))
 	if flags.Completion() {
@@ -67,7 +76,37 @@ func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, f
 		s.completed++
 	}
 	r.last = s.now()
-	return true, tell, flags
+	return stored || inPlace, tell, flags
+}
+
+// insert adds a peer that a table does not have, and counts it when it was not placed.
+func (s *shard) insert(t *slot, w int, p *peer) placing {
+	if s.mem != nil {
+		if s.mem.most = s.mem.budget.most; t.isDirectory() {
+			s.mem.most = s.mem.budget.shared()
+		}
+	}
+	result := s.swarms.insert(t, w, p)
+	slab := &s.swarms.slab
+	switch {
+	case result == placed:
+	case result == sampled:
+		s.unstored.Sampled++
+	case slab.held()*chunkWords >= slab.max:
+		s.unstored.Shard++
+	default:
+		s.unstored.Peers++
+	}
+	return result
+}
+
+// stored returns a torrent, after a peer of it was stored or not: nil if it has none and there is nothing to know of it.
+func (s *shard) stored(r *torrent, stored bool) *torrent {
+	if stored || r.downloaded != 0 || !r.empty() {
+		return r
+	}
+	s.torrents.remove(r)
+	return nil
 }
 
 // judge makes a peer's new meta bits of the old ones. A peer that is not in its place yet, because it
@@ -149,9 +188,13 @@ func (s *shard) apply(tor *torrent, hash uint32, r *wire.Record) {
 		return
 	}
 	if tor == nil {
+		if !s.admits(hash, &r.InfoHash, false) {
+			return
+		}
 		tor = s.torrents.add(hash, &r.InfoHash, s.now())
 	}
-	s.put(tor, &r.Peer, news{seeder: r.Flags&wire.Seeding != 0, completion: r.Flags.Completion(), remote: true})
+	stored, _, _ := s.put(tor, &r.Peer, news{seeder: r.Flags&wire.Seeding != 0, completion: r.Flags.Completion(), remote: true})
+	s.stored(tor, stored)
 }
 
 // Learn takes over what another node tells of a torrent, and reports whether it was news: an unknown
@@ -166,6 +209,9 @@ func (t *Tracker) Learn(now time.Time, e wire.Tell) (news bool) {
 	}
 	r := s.torrents.find(hash, &e.InfoHash)
 	if r == nil {
+		if !s.admits(hash, &e.InfoHash, false) {
+			return false
+		}
 		r = s.torrents.add(hash, &e.InfoHash, s.now()-min(e.Age, keepMinutes))
 		r.downloaded = e.Downloaded
 		return true

@@ -92,7 +92,7 @@ func (s *shard) toldStamp() uint64 { return s.told.tick & toldMask << toldShift 
 func partials(meta uint64) int { return int(meta & partial / partial) }
 
 // silent reports whether a peer has been silent for the peer timeout.
-func (s *shard) silent(low uint64) bool { return s.seenAge(low) > timeoutTicks }
+func (s *shard) silent(low uint64) bool { return s.seenAge(low) > s.silence }
 
 // seenAge returns how many ticks ago a peer was last seen; below zero it is stored as seen in the future.
 func (s *shard) seenAge(low uint64) int64 {

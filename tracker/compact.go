@@ -144,6 +144,7 @@ func (s *slab) vacate(i uint32) {
 	}
 	s.chunks[i] = chunk{}
 	s.vacant = append(s.vacant, i)
+	s.mem.give(blocksHeld)
 }
 
 // shorten forgets the numbers of vacant chunks behind the last one there is.

@@ -1,15 +1,14 @@
 package tracker
 
-import "slices"
-
 // directory holds a table of many peers in blocks, by linear hashing as in [torrents].
 type directory struct {
 	blocks []slot // as many as there are places, in the order of linear hashing
 	peers  int    // in all blocks
 	swept  int    // blocks that the sweep going on has seen; meanwhile none are joined, lest one is passed over
+	sample sampling
 }
 
-const directoryBytes = 40 // of a directory itself
+const directorySize = 56 // of a directory itself
 
 // place returns the block a peer belongs to.
 func (s *swarms) place(d *directory, words []uint64) *slot {
@@ -31,6 +30,7 @@ func (s *swarms) spread(t *slot, w int) {
 	}
 	d := &s.directories[id]
 	*d = directory{blocks: []slot{*t}, peers: t.count()}
+	s.places++
 	*t = slot(id<<countBits | inDirectory)
 	for d.peers > len(d.blocks)*bucketPeers && s.split(d, w) {
 	}
@@ -40,7 +40,7 @@ func (s *swarms) spread(t *slot, w int) {
 func (s *swarms) fold(t *slot, w int) {
 	id := t.ref()
 	d := &s.directories[id]
-	if d.peers > foldPeers {
+	if d.peers > foldPeers || d.sample.counts > 0 && d.peers > 0 {
 		return
 	}
 	for len(d.blocks) > 1 {
@@ -49,6 +49,7 @@ func (s *swarms) fold(t *slot, w int) {
 		}
 	}
 	*t = d.blocks[0]
+	s.places -= cap(d.blocks)
 	*d = directory{}
 	s.spare = append(s.spare, id)
 }
@@ -74,7 +75,9 @@ func (s *swarms) split(d *directory, w int) bool {
 		return false
 	}
 	s.cut(from, w, stay/w)
+	s.places -= cap(d.blocks)
 	d.blocks = append(d.blocks, moved)
+	s.places += cap(d.blocks)
 	return true
 }
 
@@ -100,7 +103,9 @@ func (s *swarms) join(d *directory, w int) bool {
 	}
 	d.blocks = d.blocks[:last]
 	if cap(d.blocks) >= 64 && len(d.blocks) < cap(d.blocks)/4 {
-		d.blocks = slices.Clip(slices.Clone(d.blocks))
+		s.places -= cap(d.blocks)
+		d.blocks = append(make([]slot, 0, len(d.blocks)), d.blocks...)
+		s.places += cap(d.blocks)
 	}
 	return true
 }

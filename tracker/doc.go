@@ -54,7 +54,8 @@
 //	locks at once one, but for ApplyAll: those of the shards of 32 records
 //	limits        256 MiB of blocks a shard, which is 27 M peers over IPv4 in one swarm; beyond that peers are refused and counted
 //
-// Memory that peers leave is used for other peers. What a sweep finds empty, or makes empty, is given back (see compact.go).
+// Memory that peers leave is used for other peers. What a sweep finds empty, or makes empty, is given back (see compact.go). A [Budget] bounds
+// it: it says there what is refused, forgotten or sampled under which pressure.
 //
 // # Time
 //

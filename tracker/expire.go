@@ -5,6 +5,9 @@ import "time"
 // sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 50 microseconds.
 const sweepWork = 512
 
+// hurrySweep is how long after a sweep the next begins, if there is no memory left.
+const hurrySweep = 5 * time.Second
+
 // sweep is where a walk over all torrents and peers of a shard is. It goes by the numbers of records, which nobody else changes, so
 // that torrents may come and go meanwhile. A directory that it leaves half done remembers how far it came.
 type sweep struct {
@@ -23,9 +26,11 @@ func (t *Tracker) Expire(now time.Time) {
 	defer t.sweepMu.Unlock()
 	last := t.sweeps.tick
 	t.sweeps.advance(at)
-	if t.sweeps.tick == last {
+	hurry := t.cfg.Budget != nil && t.cfg.Budget.Pressure() == Full && at-t.swept >= hurrySweep
+	if t.sweeps.tick == last && !hurry {
 		return
 	}
+	t.swept = at
 	for i := range t.shards {
 		t.shards[i].beginSweep(at)
 	}
@@ -41,6 +46,9 @@ func (s *shard) beginSweep(at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
+	if s.silence = timeoutTicks; !s.mem.calm() {
+		s.silence = s.hurried
+	}
 	s.sweep = sweep{id: 1, seen: s.seen.tick, told: s.told.tick, compaction: s.compaction()}
 }
 
@@ -89,16 +97,19 @@ func (s *shard) goOn() bool {
 func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 	t, w := &r.peers[table], width(table)
 	if !t.isDirectory() {
-		gone = s.sweepBlock(r, t, table)
+		gone = s.sweepBlock(r, nil, t, table)
 		s.swarms.relocate(t, w)
 		return gone, true
 	}
 	d := &s.swarms.directories[t.ref()]
+	if d.swept == 0 {
+		s.resample(d)
+	}
 	for ; d.swept < len(d.blocks); d.swept++ {
 		if s.sweep.work--; s.sweep.work < 0 {
 			return gone, false
 		}
-		n := s.sweepBlock(r, &d.blocks[d.swept], table)
+		n := s.sweepBlock(r, d, &d.blocks[d.swept], table)
 		d.peers -= n
 		gone += n
 		s.swarms.relocate(&d.blocks[d.swept], w)
@@ -109,21 +120,31 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 		}
 	}
 	d.swept = 0
+	d.recount()
 	s.swarms.fold(t, w)
 	s.swarms.renumber(t)
 	return gone, true
 }
 
-// sweepBlock forgets the silent peers of a block, and rewrites in the others the tick in which they were told before
-// its low bits could be taken for a later tick's. It returns how many it forgot.
-func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
+// sweepBlock forgets the silent peers of a block, and those that are not in the sample that its directory keeps, and rewrites in the others
+// the tick in which they were told before its low bits could be taken for a later tick's. It returns how many it forgot.
+func (s *shard) sweepBlock(r *torrent, d *directory, t *slot, table int) (gone int) {
 	w := width(table)
 	block := s.swarms.block(*t, w)
-	n := len(block)
+	n, thinned := len(block), 0
 	for i := 0; i < n; {
 		low := &block[i+w-1]
+		silent, out := s.silent(*low), false
+		if d != nil && d.sample.counts != 0 {
+			hash := s.swarms.key.peer(block[i : i+w])
+			if out = outside(hash, d.sample.keeps) && !silent; out {
+				thinned++
+			} else if silent {
+				d.note(hash, -1)
+			}
+		}
 		switch {
-		case s.silent(*low):
+		case silent || out:
 			s.countPartial(r, -partials(*low))
 			s.left(r, table, block[i:i+w])
 			n -= w
@@ -139,7 +160,8 @@ func (s *shard) sweepBlock(r *torrent, t *slot, table int) (gone int) {
 	}
 	gone = (len(block) - n) / w
 	s.swarms.cut(t, w, n/w)
-	s.expired += uint64(gone)
+	s.expired += uint64(gone - thinned)
+	s.unstored.Sampled += uint64(thinned)
 	return gone
 }
 
@@ -151,10 +173,10 @@ func (s *shard) dropIdle(r *torrent, lost bool) bool {
 		return false
 	}
 	age, keep := s.now()-r.last, uint32(keepMinutes)
-	if r.downloaded == 0 {
+	if r.downloaded == 0 || !s.mem.calm() {
 		keep = s.idle
 	}
-	if age > keep || lost && r.downloaded == 0 {
+	if age > keep || s.mem.full() || lost && r.downloaded == 0 {
 		s.torrents.remove(r)
 		return true
 	}

@@ -72,7 +72,11 @@ func (t *torrents) vacate(i uint32) {
 	t.records[i] = nil
 	t.chunks[i] = recordChunk{open: t.chunks[i].open}
 	t.vacant = append(t.vacant, i)
+	t.mem.give(recordsHeld)
 }
+
+// held returns how many chunks of records there are.
+func (t *torrents) held() int64 { return int64(len(t.records) - len(t.vacant)) }
 
 // leavers chooses which chunks are to be emptied.
 func (t *torrents) leavers() leavers {

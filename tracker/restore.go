@@ -30,7 +30,7 @@ type Restorer struct {
 func (t *Tracker) Restorer(peers uint64) *Restorer {
 	r := &Restorer{t: t}
 	if peers > 0 {
-		r.there = newFilter(peers)
+		r.there = newFilter(t.cfg.Budget.bound(peers))
 	}
 	return r
 }
@@ -74,6 +74,8 @@ func (r *Restorer) restoreSome(now time.Time, swarm *wire.Swarm, members []wire.
 		tor.last = max(tor.last, last)
 	case age > keepMinutes && len(members) == 0:
 		return
+	case !s.admits(hash, &swarm.InfoHash, len(members) > 1):
+		return
 	default:
 		tor = s.torrents.add(hash, &swarm.InfoHash, last)
 	}
@@ -98,7 +100,7 @@ func (r *Restorer) restoreSome(now time.Time, swarm *wire.Swarm, members []wire.
 // restore stores one peer and reports whether its completion mark is news here.
 func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32, m *wire.Member) (mark bool) {
 	age := s.seenTicks(at, time.Duration(m.Seen)*time.Millisecond+r.late)
-	if age > timeoutTicks {
+	if age > s.silence {
 		return false
 	}
 	told := s.toldTicks(at, time.Duration(m.Told)*time.Millisecond+r.late)
@@ -146,8 +148,7 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 
 // restoreNew stores a peer that is in neither table, and reports whether there was room.
 func (s *shard) restoreNew(tor *torrent, table int, p *peer) bool {
-	if !s.swarms.insert(&tor.peers[table], width(table), p) {
-		s.refused++
+	if s.insert(&tor.peers[table], width(table), p) != placed {
 		return false
 	}
 	s.came(tor, table, p.words(width(table)))

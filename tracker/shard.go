@@ -21,15 +21,18 @@ type shard struct {
 	torrents torrents
 	swarms   swarms
 	sweep    sweep
-	booked   bool    // there may be peers that Resend has to look at
-	sketch   *sketch // nil: none is kept
+	booked   bool       // there may be peers that Resend has to look at
+	sketch   *sketch    // nil: none is kept
+	mem      *allowance // nil: there is no limit
+	silence  int64      // ticks after which a peer is forgotten
+	hurried  int64      // the same under pressure
 
 	// What [Stats] sums up.
 	peers     [tables]uint64
 	partial   uint64
 	completed uint64
 	expired   uint64
-	refused   uint64
+	unstored  Unstored
 }
 
 // keepMinutes is how long a torrent without peers keeps its downloaded count.
@@ -40,6 +43,9 @@ func (s *shard) advance(at time.Duration) {
 	s.seen.advance(at)
 	s.told.advance(at)
 	s.minute.advance(at)
+	if s.mem != nil {
+		s.publish()
+	}
 }
 
 // now returns the present minute. Minutes begin so high that a torrent which was last announced a day
@@ -49,8 +55,8 @@ func (s *shard) now() uint32 { return uint32(s.minute.tick) }
 // counts returns the counts of a torrent.
 func (s *shard) counts(r *torrent) Counts {
 	return Counts{
-		Seeders:    uint32(s.swarms.count(r.peers[seeders4]) + s.swarms.count(r.peers[seeders6])),
-		Leechers:   uint32(s.swarms.count(r.peers[leechers4]) + s.swarms.count(r.peers[leechers6])),
+		Seeders:    s.swarms.estimate(r.peers[seeders4]) + s.swarms.estimate(r.peers[seeders6]),
+		Leechers:   s.swarms.estimate(r.peers[leechers4]) + s.swarms.estimate(r.peers[leechers6]),
 		Partial:    r.partial,
 		Downloaded: r.downloaded,
 	}

@@ -30,6 +30,7 @@ type slab struct {
 	vacant  []uint32        // numbers of chunks that were given back
 	leaving int             // chunks that are being emptied
 	max     uint32          // words the chunks may hold in all
+	mem     *allowance      // from which chunks are taken; nil: there is no limit
 	used    uint32          // words in blocks
 	filled  uint64          // bit c is set when class c has a run
 	first   [classes]uint32 // one more than the place of the first run of a class, 0: none
@@ -119,7 +120,7 @@ func (s *slab) trim(ref uint32, n, fewer int) {
 
 // grow adds a chunk, one free run, if there may be one more.
 func (s *slab) grow() bool {
-	if s.held()*chunkWords >= s.max {
+	if s.held()*chunkWords >= s.max || !s.mem.take(blocksHeld) {
 		return false
 	}
 	i := uint32(len(s.chunks))

@@ -93,17 +93,17 @@ func TestFull(t *testing.T) {
 		if rng.IntN(10) < 3+i/15_000 {
 			a.Event = wire.EventStopped
 		}
-		refused, before := s.refused, told
+		refused, before := s.unstored.Refused(), told
 		var ans Answer
 		tr.Announce(epoch, &a, &ans)
-		if s.refused > refused && told != before {
+		if s.unstored.Refused() > refused && told != before {
 			t.Fatal("a peer that was refused was told")
 		}
 		if h == hashOf(0) {
 			switch {
 			case a.Event == wire.EventStopped:
 				delete(there, p)
-			case s.refused > refused: // also a peer that was there, if it changes its role
+			case s.unstored.Refused() > refused: // also a peer that was there, if it changes its role
 				delete(there, p)
 			default:
 				there[p] = true
@@ -121,7 +121,7 @@ func TestFull(t *testing.T) {
 			}
 		}
 	}
-	if tr.Stats().Refused == 0 {
+	if tr.Stats().Unstored.Shard == 0 {
 		t.Error("nothing was refused")
 	}
 	tr.Expire(epoch.Add(2 * DefaultPeerTimeout))
@@ -136,12 +136,12 @@ func TestRefusedIsAnswered(t *testing.T) {
 	tr := New(Config{Shards: 1, Seed: &[32]byte{5}}, epoch)
 	s := &tr.shards[0]
 	s.swarms.slab.max = chunkWords
-	for n := 0; s.refused == 0; n++ {
+	for n := 0; s.unstored.Refused() == 0; n++ {
 		seen(tr, epoch, hashOf(n), peer4(1))
 	}
 	ans := seen(tr, epoch, hashOf(0), peer4(2))
-	if p := peer4(1); s.refused != 2 || ans.Leechers != 1 || string(ans.Peers4) != string(p.Compact()) {
-		t.Fatalf("%d refused, answer %+v", s.refused, ans)
+	if p := peer4(1); s.unstored.Refused() != 2 || ans.Leechers != 1 || string(ans.Peers4) != string(p.Compact()) {
+		t.Fatalf("%d refused, answer %+v", s.unstored.Refused(), ans)
 	}
 }
 

@@ -115,6 +115,6 @@ func (s *shard) addTo(sum *Stats) {
 	sum.Partial += s.partial
 	sum.Completed += s.completed
 	sum.Expired += s.expired
-	sum.Refused += s.refused
+	sum.Unstored.add(&s.unstored)
 	sum.Bytes += s.torrents.bytes() + s.swarms.bytes()
 }

@@ -73,6 +73,7 @@ type swarms struct {
 	slab        slab
 	directories []directory
 	spare       []uint32 // numbers of unused directories
+	places      int      // for blocks, in all directories
 	keep        uint32   // directories from this number on are to get another; 0: all keep theirs
 }
 
@@ -113,24 +114,46 @@ func (s *swarms) find(t slot, w int, p *peer) *uint64 {
 	return nil
 }
 
+// placing is what became of a peer that was to be stored.
+type placing uint8
+
+const (
+	placed  placing = iota
+	sampled         // it is not in the sample that the table keeps
+	noRoom
+)
+
 // insert adds a peer that the table does not have, with the meta bits it brings.
-// It fails when there is no room, and changes nothing then.
-func (s *swarms) insert(t *slot, w int, p *peer) bool {
+// Unless the peer is placed the table has the same peers as before.
+func (s *swarms) insert(t *slot, w int, p *peer) placing {
 	if !t.isDirectory() && t.count() >= blockPeers {
 		s.spread(t, w)
 	}
 	if !t.isDirectory() {
-		return s.push(t, w, p)
+		if !s.push(t, w, p) {
+			return noRoom
+		}
+		return placed
 	}
-	d := &s.directories[t.ref()]
-	if !s.push(s.place(d, p.words(w)), w, p) {
-		return false
+	d, hash := &s.directories[t.ref()], s.key.peer(p.words(w))
+	if outside(hash, d.sample.keeps) {
+		return sampled
+	}
+	if !s.push(&d.blocks[linear(hash, uint32(len(d.blocks)))], w, p) {
+		if s.slab.mem == nil || d.size() < sampleLeast {
+			return noRoom
+		}
+		if d.tighten(); outside(hash, d.sample.keeps) {
+			return sampled
+		}
+		return noRoom
 	}
 	d.peers++
+	d.note(hash, 1)
 	if d.peers > len(d.blocks)*bucketPeers {
 		s.split(d, w)
 	}
-	return true
+	return placed
 }
 
 // remove takes a peer out of a table and returns its meta bits; ok is false when the table does not have it.
@@ -139,9 +162,11 @@ func (s *swarms) remove(t *slot, w int, p *peer) (meta uint64, ok bool) {
 		return s.pull(t, w, p)
 	}
 	d := &s.directories[t.ref()]
-	meta, ok = s.pull(s.place(d, p.words(w)), w, p)
+	hash := s.key.peer(p.words(w))
+	meta, ok = s.pull(&d.blocks[linear(hash, uint32(len(d.blocks)))], w, p)
 	if ok {
 		d.peers--
+		d.note(hash, -1)
 		if d.swept == 0 && d.thin() {
 			s.join(d, w)
 		}
@@ -221,10 +246,9 @@ func (s *swarms) drop(t slot, w int) {
 }
 
 // bytes returns the memory of all tables.
-func (s *swarms) bytes() uint64 {
-	n := s.slab.bytes() + uint64(cap(s.directories))*directoryBytes
-	for i := range s.directories {
-		n += uint64(cap(s.directories[i].blocks)) * 4
-	}
-	return n
+func (s *swarms) bytes() uint64 { return s.slab.bytes() + uint64(s.directoryBytes()) }
+
+// directoryBytes returns the memory of all directories.
+func (s *swarms) directoryBytes() int64 {
+	return int64(cap(s.directories))*directorySize + int64(s.places)*4
 }

@@ -87,6 +87,7 @@ type torrents struct {
 	vacant  []uint32      // chunks of records that were given back
 	heads   [][]uint32    // in chunks; the first record of each chain, 0: none
 	count   uint32        // torrents there are
+	mem     *allowance    // from which whoever adds a torrent takes chunks of records; nil: there is no limit
 }
 
 // recordChunk is what there is to know of a chunk of records. Those that were used and are free now are listed by number.

@@ -48,6 +48,8 @@ type Config struct {
 	// SketchKey is the secret of the sums that [Tracker.Sketch] returns, the same on all nodes that are compared. They cost some 20 ns for each peer that comes,
 	// leaves or changes its role. Nil: none are kept.
 	SketchKey *[32]byte
+	// Budget bounds the memory of the store, and of all others that are made with it; see there what happens when it is used up. Nil: there is no bound.
+	Budget *Budget
 	// Seed makes all that is random repeatable, for tests, in which no two trackers may have the same. Nil: the system's random source.
 	Seed *[32]byte
 }
@@ -100,9 +102,29 @@ type Stats struct {
 	Partial        uint64
 	Completed      uint64 // completions counted since the start
 	Expired        uint64 // peers forgotten because they fell silent
-	Refused        uint64 // peers not stored because a shard was full
+	Unstored       Unstored
 	Bytes          uint64 // memory of the store
 }
+
+// Unstored counts what was not stored, by why.
+type Unstored struct {
+	Unknown  uint64 // for a torrent that was asked for the first time while memory was tight
+	Torrents uint64 // for a torrent that was not known, without memory for it
+	Peers    uint64 // for a known torrent, without memory for the peer
+	Shard    uint64 // for a known torrent in a shard that is full
+	Sampled  uint64 // because only a sample is kept of the swarm, in the counts of which it is
+}
+
+func (u *Unstored) add(o *Unstored) {
+	u.Unknown += o.Unknown
+	u.Torrents += o.Torrents
+	u.Peers += o.Peers
+	u.Shard += o.Shard
+	u.Sampled += o.Sampled
+}
+
+// Refused returns how many peers and torrents were refused.
+func (u *Unstored) Refused() uint64 { return u.Unknown + u.Torrents + u.Peers + u.Shard }
 
 // Tracker is the store of all swarms. Its methods may be called from any number of goroutines.
 type Tracker struct {
@@ -117,8 +139,9 @@ type Tracker struct {
 	shards []shard
 	rules  rules
 
-	sweepMu sync.Mutex // guards sweeps, and is held during a sweep
-	sweeps  clock      // a tick for each sweep
+	sweepMu sync.Mutex    // guards sweeps, and is held during a sweep
+	sweeps  clock         // a tick for each sweep
+	swept   time.Duration // when the last one began
 
 	resendMu sync.Mutex // guards the rest
 	resends  clock      // a tick for each shard that Resend looks at
@@ -187,6 +210,13 @@ func (t *Tracker) setClocks(rng *rand.ChaCha8) {
 		s.torrents.key = t.key
 		s.swarms.key = newHashKey(rng)
 		s.swarms.slab.max = 1 << refBits
+		s.silence = timeoutTicks
+		if t.cfg.Budget != nil {
+			s.mem = &allowance{budget: t.cfg.Budget, most: t.cfg.Budget.most}
+			s.swarms.slab.mem, s.torrents.mem = s.mem, s.mem
+			longest := time.Duration(t.interval.least+uint32(t.interval.choices)-1) * time.Second
+			s.hurried = min(max(int64(divideUp(longest, seen))+3, timeoutTicks-slackTicks+3), timeoutTicks)
+		}
 		if sums != nil {
 			s.sketch = &sketch{key: sums}
 		}

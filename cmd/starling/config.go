@@ -52,6 +52,8 @@ type config struct {
 
 	snapshotInterval time.Duration
 
+	memoryLimit int64 // bytes; 0: none
+
 	stateDir  string      // empty: nothing is kept
 	id        wire.NodeID // zero: from the state directory, or random
 	logLevel  zerolog.Level

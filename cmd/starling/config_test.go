@@ -81,6 +81,7 @@ var samples = map[string][3]string{
 	"inquire-threshold":   {"0%", "50", "100%"},
 	"state-dir":           {"/a", "/b", "/c"},
 	"snapshot-interval":   {"1s", "1m", "1h"},
+	"memory-limit":        {"64MiB", "1GB", "1.5GiB"},
 	"tracker-id":          {"7f3a91c2", "00000001", "FFFFFFFF"},
 	"log-level":           {"debug", "warn", "error"},
 	"log-format":          {"json", "console", "json"},

@@ -72,6 +72,7 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 		Entry:   e,
 		Tracker: t,
 		Run: func(ctx context.Context) error {
+			defer t.Release()
 			kept.load(time.Now())
 			both := newGroup(ctx)
 			both.start("expiry", t.Run)

@@ -38,6 +38,7 @@ const (
 	eventNoReload  eventKind = "reload-refused"
 	eventLimit     eventKind = "limit"
 	eventDirector  eventKind = "director"
+	eventMemory    eventKind = "memory"
 )
 
 // troubling are the kinds that an operator should look into.

@@ -17,7 +17,9 @@ type figures struct {
 	Started     time.Time
 	Ready       bool
 	Store       tracker.Stats
-	Connections int64 // over HTTP, that are open
+	MemoryLimit int64
+	Memory      tracker.BudgetStatus // zeros without a limit
+	Connections int64                // over HTTP, that are open
 	HTTP, UDP   tracker.ServerCounts
 	Sync        livesync.Status
 	Beacon      time.Duration // the interval of beacons, by which nodes without a cluster key are judged
@@ -32,7 +34,7 @@ type figures struct {
 func (n *node) figures(now time.Time) *figures {
 	return &figures{
 		Started: n.started, Ready: n.ready(),
-		Store: n.tracker.Stats(), Connections: n.http.Connections(), HTTP: n.http.Counts(), UDP: n.udp.Counts(),
+		Store: n.tracker.Stats(), MemoryLimit: n.cfg.memoryLimit, Memory: n.budget.Status(), Connections: n.http.Connections(), HTTP: n.http.Counts(), UDP: n.udp.Counts(),
 		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
 		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
 		Guard: n.guard.status(), Snapshots: n.snapshots.status(n.started),
@@ -56,6 +58,7 @@ func (f *figures) page(now time.Time) []byte {
 	e.snapshots(&f.Snapshots)
 	e.runtime()
 	e.process()
+	e.memory(f.MemoryLimit, &f.Memory)
 	return []byte(e.b.String())
 }
 
@@ -78,7 +81,11 @@ func (e *exposition) store(s tracker.Stats) {
 	e.gauge("store_bytes", "Memory of the swarms.").sample(float64(s.Bytes))
 	e.counter("completions_total", "Completed downloads, announced here or told by other nodes.").sample(float64(s.Completed))
 	e.counter("expired_peers_total", "Peers forgotten because they were silent for the peer timeout.").sample(float64(s.Expired))
-	e.counter("refused_peers_total", "Peers not stored because the store was full.").sample(float64(s.Refused))
+	e.counter("refused_peers_total", "Peers and torrents not stored because there was no room, by why.")
+	for _, r := range refusedOf(&s.Unstored) {
+		e.sample(float64(r.count), "reason", r.reason)
+	}
+	e.counter("sampled_peers_total", "Peers not kept because only a sample is kept of their swarm; they are in its counts.").sample(float64(s.Unstored.Sampled))
 }
 
 // servers adds what the announce servers did.

@@ -65,6 +65,8 @@ type node struct {
 	admin         net.Listener  // nil: off
 	group         livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
 
+	budget *tracker.Budget // of the swarms; nil: there is no limit
+
 	phase atomic.Int32
 }
 
@@ -201,7 +203,7 @@ func (n *node) rejoin(group netip.AddrPort, iface string) (livesync.Conn, error)
 
 // assemble makes the parts and ties them together with function values.
 func (n *node) assemble(who *identity) error {
-	n.who = who
+	n.who, n.budget = who, n.cfg.storeBudget()
 	n.hub = dashboard.NewHub(liveReaders, n.liveFrame)
 	n.openDocuments()
 	// The tracker is made first; nothing is announced before livesync is there.
@@ -222,7 +224,7 @@ func (n *node) assemble(who *identity) error {
 	if n.cfg.paced() {
 		pacing = n.steering.pacing
 	}
-	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing})
+	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, MaxConnections: n.cfg.maxConnections()})
 	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing})
 	n.steering.pace = func(p *tracker.Pacing) {
 		n.http.Pace(p)
@@ -240,7 +242,7 @@ func (n *node) storeConfig(offer func(wire.Record)) tracker.Config {
 	return tracker.Config{
 		Interval: n.cfg.interval, MinInterval: n.cfg.minInterval, PeerTimeout: n.cfg.peerTimeout, Renew: n.cfg.renew,
 		NumWant: n.cfg.numWant, MaxNumWant: n.cfg.maxNumWant,
-		OnChange: offer, SketchKey: n.cfg.sketchKey(),
+		OnChange: offer, SketchKey: n.cfg.sketchKey(), Budget: n.budget,
 	}
 }
 
@@ -287,6 +289,7 @@ func (n *node) run(ctx context.Context) error {
 	})
 	rest.start("siblings", n.steering.siblings.Run)
 	rest.start("expiry", n.tracker.Run)
+	rest.start("memory", n.runMemory)
 	rest.start("livesync", n.livesync.Run)
 	if n.onDemand != nil {
 		rest.start("on-demand trackers", n.onDemand.Run)

@@ -150,6 +150,8 @@ func nodeOptions(c *config) []option {
 			usage: "Where the tracker id, the swarms and on-demand trackers are kept. Made when missing; its parent must exist.", set: setText(&c.stateDir)},
 		{name: "snapshot-interval", value: "D", def: "5m", group: groupNode,
 			usage: "How often the swarms are written to --state-dir; they are at the end, too.", set: setDuration(&c.snapshotInterval, time.Second, day)},
+		{name: "memory-limit", value: "SIZE", defText: "none", group: groupNode,
+			usage: "What this process may have in all, such as 512MiB: new torrents are refused before it is reached, and of large swarms a sample is kept.", set: setMemory(&c.memoryLimit)},
 		{name: "tracker-id", value: "HEX8", defText: "random, kept in --state-dir", group: groupNode,
 			usage: "The 4-byte id of this node, which no other node may have.", set: setParsed(&c.id, wire.ParseNodeID)},
 		{name: "log-level", value: "LEVEL", def: "info", group: groupNode, choices: logLevels,

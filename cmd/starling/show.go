@@ -72,6 +72,7 @@ func (s *status) table() string {
 		{"   peers", fmt.Sprintf("%s IPv4, %s IPv6; %s of them seeders", count(s.Peers.IPv4), count(s.Peers.IPv6), count(s.Seeders))},
 		{"   announces", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Announces.HTTP), count(s.Announces.UDP))},
 		{"   scrapes", fmt.Sprintf("%s over HTTP, %s over UDP", count(s.Scrapes.HTTP), count(s.Scrapes.UDP))},
+		{"   memory", s.Memory.line()},
 		{"   live sync", s.Livesync.line()},
 		{"   in sync", s.inSync()},
 	}
@@ -110,7 +111,7 @@ var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)",
 func (s *status) troubles() []string {
 	var all []string
 	l := &s.Livesync
-	for _, t := range []string{l.Trouble, l.Conflict, l.Withheld} {
+	for _, t := range []string{l.Trouble, l.Conflict, l.Withheld, s.Memory.trouble()} {
 		if t != "" {
 			all = append(all, t)
 		}

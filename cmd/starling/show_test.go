@@ -17,6 +17,7 @@ func exampleStatus() status {
 			Group: "224.0.42.5:9696", Interface: "eth0", Address: "10.0.0.1:40123", Mode: "plain", State: "idle",
 			Sent: trafficStatus{Packets: 9, Records: 300},
 		},
+		Memory:    memoryStatus{Limit: 512 << 20, Resident: 412_000_000, Swarms: 20 << 20, SwarmsAtMost: 416 << 20, Pressure: "calm"},
 		InSyncWhy: "only nodes with a cluster key can tell",
 		Nodes: []nodeStatus{
 			{ID: "01020304", Address: "10.0.0.2:9696", LastHeard: 0.8, Torrents: 3, Packets: 8, Records: 290, Dialect: "seed"},
@@ -33,6 +34,7 @@ func TestStatusTable(t *testing.T) {
    peers      10 IPv4, 2 IPv6; 4 of them seeders
    announces  120 over HTTP, 4,000 over UDP
    scrapes    1 over HTTP, 2 over UDP
+   memory     392 MiB of 512 MiB, calm; swarms 20 MiB of 416 MiB
    live sync  plain, idle, group 224.0.42.5:9696 on eth0
    in sync    not known: only nodes with a cluster key can tell
    version    v1.2.3

@@ -21,6 +21,7 @@ type status struct {
 	Nodes     []nodeStatus   `json:"nodes"`
 	Listen    listenStatus   `json:"listen"`
 	Pacing    pacingStatus   `json:"pacing"`
+	Memory    memoryStatus   `json:"memory"`
 
 	Directors []directorStatus `json:"directors"`
 
@@ -67,6 +68,7 @@ func (n *node) status(now time.Time) status {
 		Nodes:     nodeStatusesOf(sync.Nodes, now),
 		Listen:    n.listenStatus(),
 		Pacing:    n.pacingStatus(now),
+		Memory:    n.memoryStatus(&store),
 		Directors: n.directorStatuses(),
 		InSync:    inSync,
 		InSyncWhy: why,

@@ -34,12 +34,9 @@ func ParseRate(s string) (perSecond int64, unit Unit, err error) {
 	if !ok {
 		return 0, 0, fmt.Errorf("rate %q: want a number and /s, as in 200/s, 800KB/s or 10MB/s", s)
 	}
-	size := 1.0
-	for _, u := range byteUnits {
-		if n, ok := strings.CutSuffix(number, u.name); ok {
-			number, size, unit = n, u.size, Bytes
-			break
-		}
+	number, size, ok := cutUnit(number)
+	if ok {
+		unit = Bytes
 	}
 	v, err := parseNumber(number)
 	if err != nil {
@@ -49,6 +46,32 @@ func ParseRate(s string) (perSecond int64, unit Unit, err error) {
 		return 0, 0, fmt.Errorf("rate %q: it must be from 1 to %d a second", s, maxDebt)
 	}
 	return int64(math.Round(v)), unit, nil
+}
+
+// ParseSize reads an amount of memory, as "512MiB" or "2GB", where GB is a thousand MB.
+func ParseSize(s string) (bytes int64, err error) {
+	number, size, ok := cutUnit(s)
+	if !ok {
+		return 0, fmt.Errorf("size %q: want a number and its unit, as in 512MiB or 2GB", s)
+	}
+	v, err := parseNumber(number)
+	if err != nil {
+		return 0, fmt.Errorf("size %q: %q is not a number", s, number)
+	}
+	if v *= size; v < 1 || v > float64(maxDebt) {
+		return 0, fmt.Errorf("size %q: it must be from 1 byte to %d", s, maxDebt)
+	}
+	return int64(math.Round(v)), nil
+}
+
+// cutUnit takes the unit of bytes off the end of an amount; ok is false when there is none.
+func cutUnit(s string) (number string, size float64, ok bool) {
+	for _, u := range byteUnits {
+		if number, ok = strings.CutSuffix(s, u.name); ok {
+			return number, u.size, true
+		}
+	}
+	return s, 1, false
 }
 
 // parseNumber reads a decimal number of digits, a point and a sign, and
