@@ -119,7 +119,7 @@ func judgeLoad(samples []dashboard.Sample) verdict {
 
 // figure writes a rate for people: tenths below ten, thousands apart above.
 func figure(v float64) string {
-	if v < 10 {
+	if v > 0 && v < 10 {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return count(uint64(v + 0.5))

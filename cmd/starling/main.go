@@ -85,6 +85,7 @@ func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
 		serveCommand(),
 		clusterCommand(),
 		statusCommand(),
+		topCommand(),
 		pacingCommand(),
 		announceCommand(),
 		scrapeCommand(),

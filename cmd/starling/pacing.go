@@ -7,15 +7,11 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"starling/tracker/pacer"
 )
-
-// redraw is how often a terminal is drawn anew: the figures are of the last whole second.
-const redraw = time.Second
 
 // pacingCommand returns `starling pacing`: the classes and who has what of the rate now.
 func pacingCommand() *cli.Command {
@@ -25,7 +21,7 @@ func pacingCommand() *cli.Command {
 		Description: `Draws the trees of classes of a running node: what each can count on, what it
 had in the last second, borrowed tokens included, and what became of the
 requests that had to wait. On a terminal, of 130 columns at best, it is drawn
-anew each second until Ctrl-C.
+anew each second until q or Ctrl-C.
 
    starling pacing
    starling pacing --once --admin 127.0.0.1:6972
@@ -48,10 +44,11 @@ In a bar the width is the rate of the root: # is in use of a class's own rate,
 					return err
 				}
 				return writeJSON(w, s.Pacing)
-			case c.Bool("once") || !isTerminal(w):
-				return drawOnce(c.Context, w, node)
 			default:
-				return drawOn(c.Context, w, node)
+				return draw(c.Context, w, c.Bool("once"), func(ctx context.Context) (string, error) {
+					s, err := fetchPacing(ctx, node)
+					return s.drawPacing(), err
+				})
 			}
 		},
 	}
@@ -67,48 +64,6 @@ func fetchPacing(ctx context.Context, node adminTarget) (s status, err error) {
 		return s, fmt.Errorf("http://%s/api/v1/status is not the status of a node: %w", node.addr, err)
 	}
 	return s, nil
-}
-
-func drawOnce(ctx context.Context, w io.Writer, node adminTarget) error {
-	s, err := fetchPacing(ctx, node)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, s.drawPacing())
-	return err
-}
-
-// The sequences of a terminal: to its first line, and clear what stands below the cursor.
-const (
-	home       = "\x1b[H"
-	clearBelow = "\x1b[J"
-	clearLine  = "\x1b[K"
-)
-
-// drawOn draws on a terminal until ctx ends. A node that does not answer once may be back the next time; one that never did is an error.
-func drawOn(ctx context.Context, w io.Writer, node adminTarget) error {
-	ticker := time.NewTicker(redraw)
-	defer ticker.Stop()
-	io.WriteString(w, home+clearBelow)
-	for drawn := false; ; {
-		s, err := fetchPacing(ctx, node)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && !drawn:
-			return err
-		case err != nil:
-			fmt.Fprintf(w, "\n%s%s\n", err, clearLine)
-		default:
-			drawn = true
-			io.WriteString(w, home+strings.ReplaceAll(s.drawPacing(), "\n", clearLine+"\n")+clearBelow)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }
 
 // drawPacing returns the picture of this moment, for people.
@@ -138,7 +93,7 @@ func (s *status) drawPacing() string {
 	writeTable(&b, nil, rows)
 	for i := range p.Trees {
 		b.WriteByte('\n')
-		p.Trees[i].draw(&b)
+		p.Trees[i].draw(&b, false)
 	}
 	if len(p.Trees) == 0 {
 		b.WriteString("\nNothing is paced: there is no rate, uplink, announce-rate or livesync-rate.\n")
@@ -213,8 +168,11 @@ func (p *pacingStatus) answersLine() string {
 	return strings.Join(parts, ", ")
 }
 
-// draw draws a tree of classes.
-func (t *treeStatus) draw(w io.Writer) {
+// narrowTree are the columns of a tree that fit 80 columns.
+var narrowTree = []int{0, 1, 3, 4, 5, 6}
+
+// draw draws a tree of classes: all there is to see of them, or what fits 80 columns.
+func (t *treeStatus) draw(w io.Writer, narrow bool) {
 	rows := make([][]string, len(t.Classes))
 	for i := range t.Classes {
 		c := &t.Classes[i]
@@ -226,10 +184,26 @@ func (t *treeStatus) draw(w io.Writer) {
 			copy(rows[i][7:], []string{q.Scheduler, count(uint64(q.Waiting)), age(q.Longest), count(q.Expired), count(q.Dropped)})
 		}
 	}
-	writeTable(w, []column{
+	columns := []column{
 		{strings.ToUpper(t.Name), false}, {"RATE", true}, {"CEILING", true}, {"NOW", true}, {"", false}, {"BORROWED", true}, {"LENT", true},
 		{"QUEUE", false}, {"WAITING", true}, {"LONGEST", true}, {"LATE", true}, {"DROPPED", true},
-	}, rows)
+	}
+	if narrow {
+		columns = pick(columns, narrowTree)
+		for i := range rows {
+			rows[i] = pick(rows[i], narrowTree)
+		}
+	}
+	writeTable(w, columns, rows)
+}
+
+// pick returns the elements of a list at these places.
+func pick[T any](list []T, places []int) []T {
+	picked := make([]T, len(places))
+	for i, at := range places {
+		picked[i] = list[at]
+	}
+	return picked
 }
 
 // branch returns the lines that lead to a class from those above it.

@@ -69,6 +69,11 @@ func adminAddress(s string) (string, error) {
 
 // ask sends a request to a node and returns its answer, of most bytes at most. Anything but success is an error.
 func (t adminTarget) ask(ctx context.Context, method, path string, body io.Reader, most int64) ([]byte, error) {
+	return t.hear(ctx, method, path, body, func(answer io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(answer, most)) })
+}
+
+// hear does the same with an answer that need not end: what read takes of it is returned.
+func (t adminTarget) hear(ctx context.Context, method, path string, body io.Reader, read func(io.Reader) ([]byte, error)) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+t.addr+path, body)
@@ -94,7 +99,7 @@ func (t adminTarget) ask(ctx context.Context, method, path string, body io.Reade
 	if res.StatusCode/100 != 2 {
 		return nil, t.refused(path, res)
 	}
-	return io.ReadAll(io.LimitReader(res.Body, most))
+	return read(res.Body)
 }
 
 // maxRefusal bounds how much is shown of what a node says against a request.
