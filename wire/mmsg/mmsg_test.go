@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -191,22 +192,25 @@ func TestAllocations(t *testing.T) {
 
 // BenchmarkEcho is what a datagram costs that is only read and sent back, both ends in the figure: the floor of a server's.
 func BenchmarkEcho(b *testing.B) {
-	const many = 32
-	_, raw, at := socket(b, "127.0.0.1:0")
-	reader, writer := NewReader(raw, many, 1500), NewWriter(raw, many)
-	name, pkt := Name(at), make([]byte, 100)
-	b.ReportAllocs()
-	for i := 0; i < b.N; i += many {
-		for range many {
-			writer.Add(pkt, name, nil)
-		}
-		writer.Send()
-		for got := 0; got < many; {
-			n, err := reader.Read()
-			if err != nil {
-				b.Fatal(err)
+	for _, many := range []int{1, 32} {
+		b.Run(strconv.Itoa(many), func(b *testing.B) {
+			_, raw, at := socket(b, "127.0.0.1:0")
+			reader, writer := NewReader(raw, many, 1500), NewWriter(raw, many)
+			name, pkt := Name(at), make([]byte, 100)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += many {
+				for range many {
+					writer.Add(pkt, name, nil)
+				}
+				writer.Send()
+				for got := 0; got < many; {
+					n, err := reader.Read()
+					if err != nil {
+						b.Fatal(err)
+					}
+					got += n
+				}
 			}
-			got += n
-		}
+		})
 	}
 }
