@@ -157,7 +157,9 @@ func TestLateJoinerLearnsDownloads(t *testing.T) {
 		if got := b.Downloaded(HashOf(100)); got != 7 {
 			t.Errorf("downloaded is %d, want 7", got)
 		}
-		if s := b.Status(); s.Sent.Inquiries != 1 || s.Received.Tells != 3 {
+		// In real time what a slow machine does not tell soon enough is asked for again.
+		_, exact := net.(memory)
+		if s := b.Status(); s.Sent.Inquiries < 1 || s.Received.Tells < 3 || exact && (s.Sent.Inquiries != 1 || s.Received.Tells != 3) {
 			t.Errorf("it took %d inquiries and %d packets, want 1 and 3", s.Sent.Inquiries, s.Received.Tells)
 		}
 	})

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"starling/livesync"
-	"starling/wire"
 )
 
 // TestTellDebt: a tell is charged whole and drains at what its lane may have; until then no other is asked for, of whichever tracker.
@@ -49,71 +49,28 @@ func TestTellDebt(t *testing.T) {
 	}
 }
 
-// TestLivesyncRate announces far more than may be told, and measures on the group what leaves: neither more than the
-// ceiling of live records nor much less, whether livesync has a rate of its own or shares one.
+// TestLivesyncRate: a lane that has more to tell than it may sends as much as its class may have at most, whether livesync has a rate of its own or shares one, however late it asks again.
 func TestLivesyncRate(t *testing.T) {
-	for name, flags := range map[string][]string{
-		"own": {"--livesync-rate", "50KB/s"},
-		// The clients ask over UDP, which is charged for and does not wait: they leave livesync what is assured to it.
-		"one root": {"--rate", "1MB/s", "--one-root"},
+	const rate, packet, length = 1_000_000, 1000, 20 * time.Second
+	for name, flags := range map[string]map[string]setting{
+		"own":      {"livesync-rate": {"", []string{"1MB/s"}}},
+		"one root": {"rate": {"", []string{"1MB/s"}}, "one-root": {"", []string{"true"}}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			group := testGroup()
-			conn, err := livesync.Listen(group, "lo")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			type packet struct {
-				at    time.Time
-				bytes int
-			}
-			packets := make(chan packet, 10_000)
-			go func() {
-				defer close(packets)
-				var b [wire.MaxPacket]byte
-				for {
-					n, _, _, err := conn.Read(b[:])
-					if err != nil {
-						return
-					}
-					packets <- packet{time.Now(), n}
-				}
-			}()
-			s := serve(t, append(flags, "--livesync-interface", "lo", "--livesync-group", group.String(), "--livesync-node", "127.0.0.0/8")...)
-			if r := inTime(t, "load", "udp://"+s.UDP[0]+"/announce", "--duration", "3s", "--torrents", "100", "--peers", "30000"); r.code != exitOK {
-				t.Errorf("load: %+v", r)
-			}
-			st := nodeStatusOf(t, s.Admin)
-			conn.Close()
-			var first, last time.Time
-			bytes := 0
-			for p := range packets {
-				if first.IsZero() {
-					first = p.at
+		for _, lane := range []livesync.Lane{livesync.LiveLane, livesync.TellLane} {
+			n := testNode(t, flags)
+			budget, rng := n.syncConfig(n.tracker).Budget, rand.New(rand.NewPCG(1, 1))
+			sent, now := 0, n.started
+			for now.Sub(n.started) < length {
+				if wait := budget(now, lane, packet); wait > 0 {
+					now = now.Add(wait + time.Duration(rng.IntN(int(20*time.Millisecond))))
 				} else {
-					bytes += p.bytes
-				}
-				last = p.at
-			}
-			var live classStatus
-			for _, tree := range st.Pacing.Trees {
-				for _, c := range tree.Classes {
-					if c.Name == "live" {
-						live = c
-					}
+					sent += packet
 				}
 			}
-			rate := float64(bytes) / last.Sub(first).Seconds()
-			t.Logf("%.0f bytes a second for %s, of %d up to %d; %d records discarded", rate, last.Sub(first), live.Rate, live.Ceil, st.Livesync.Dropped.Queue)
-			// What comes while a busy machine does not look is not lost: see pacer.Tree.Await.
-			least := 0.85 * float64(live.Ceil)
-			if name == "one root" {
-				least = 0.85 * float64(live.Rate)
+			got, ceil := float64(sent)/now.Sub(n.started).Seconds(), float64(lanCeil(rate, lane))
+			if got > 1.05*ceil || got < 0.93*ceil {
+				t.Errorf("%s: %s sends %.0f bytes a second, want %.0f", name, lane, got, ceil)
 			}
-			if rate > 1.1*float64(live.Ceil) || rate < least {
-				t.Error("that is out of bounds")
-			}
-		})
+		}
 	}
 }

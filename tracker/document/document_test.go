@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds the builds of these tests.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // read reads all there is and returns how it ended.
 func read(ctx context.Context, r *Reader) (string, error) {
