@@ -123,7 +123,7 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", "127.70.11.6:0") // an address that nobody else is likely to use
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,9 +144,10 @@ func TestUplinkOverMulticast(t *testing.T) {
 		"--beacon-interval", "200ms", "--first-beacon-delay", "10ms", "--uplink", "9MB/s"}
 	nodes := []*serving{serve(t, flags...), serve(t, flags...), serve(t, flags...)}
 	await(t, "each of three has a third", func() bool { return sharesOf(t, nodes) == "[3000000 3000000 3000000]" })
-	if s := nodeStatusOf(t, nodes[0].Admin).Pacing; len(s.Uplink.Members) != 3 || s.Uplink.Total != 9_000_000 || s.Uplink.Members[0].ID != nodes[0].TrackerID {
-		t.Errorf("the uplink is %+v", s.Uplink)
-	}
+	await(t, "the first one's status tells of the three", func() bool {
+		u := nodeStatusOf(t, nodes[0].Admin).Pacing.Uplink
+		return len(u.Members) == 3 && u.Total == 9_000_000 && u.Members[0].ID == nodes[0].TrackerID
+	})
 	nodes[2].wait(t)
 	await(t, "each of two has a half", func() bool { return sharesOf(t, nodes[:2]) == "[4500000 4500000]" })
 }
