@@ -146,7 +146,17 @@ func (o *httpLoop) await() error {
 		return err
 	}
 	o.armed = time.Time{}
-	return o.epoll.SetReadDeadline(time.Time{})
+	if err := o.epoll.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	// On a busy machine the time may be over before anybody looked at what came in it.
+	if err := o.raw.Control(func(fd uintptr) { o.ready, err = unix.EpollWait(int(fd), o.events[:], 0) }); err != nil {
+		return err
+	}
+	if o.ready = max(o.ready, 0); err != nil {
+		return os.NewSyscallError("epoll_wait", err)
+	}
+	return nil
 }
 
 // lookOnce takes the events there are. The runtime's poller asks it at first, and again when there may be some.

@@ -153,6 +153,7 @@ func awaitEqual(t testing.TB, a, b *catchNode) {
 // TestCatchUp lets fresh nodes join one that has many peers, while clients announce: one, two at once, one in the middle of a rotation of
 // keys, and one with a key that the others do not have.
 func TestCatchUp(t *testing.T) {
+	t.Parallel()
 	const peers = 30_000
 	group := testGroup()
 	old, next := seal.Key{1}, seal.Key{2}
@@ -187,6 +188,7 @@ func TestCatchUp(t *testing.T) {
 
 // TestTellerDies ends the node that is asked when it has told a part: the other is asked, and nothing is missing.
 func TestTellerDies(t *testing.T) {
+	t.Parallel()
 	group := testGroup()
 	keys := seal.Keys{{1}}
 	told := make(chan struct{})

@@ -40,6 +40,7 @@ func TestKeyWarnings(t *testing.T) {
 // TestKeysKeepApart runs nodes with a key, beside one with another and one without, on the loopback interface: who has the key has
 // everything from those who have it, and from the one without where that is asked for.
 func TestKeysKeepApart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	key := func(name string) string {
 		path := filepath.Join(dir, name)

@@ -39,6 +39,7 @@ func get(t *testing.T, url string) (res *http.Response, body string) {
 // TestRedirect: a node that has no tokens sends clients to a sibling, which answers them; a client that was sent on is never
 // sent on again, and nobody is sent to a sibling that has itself none.
 func TestRedirect(t *testing.T) {
+	t.Parallel()
 	roomy := serve(t, "--livesync-interface", "none")
 	full := serve(t, "--livesync-interface", "none", "--config", writeConfig(t, "announce-rate = \"1/s\"\n"+impatient),
 		"--redirect", "--sibling", fmt.Sprintf("http://%s/announce=http://%s/healthz", roomy.HTTP[0], roomy.Admin))

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"starling/livesync"
 	"starling/tracker/client"
 	"starling/wire"
@@ -167,6 +169,7 @@ func silentFlag(args []string, flag string) []string {
 
 // TestRequestInHand: a request that arrives with the signal is answered before the program ends.
 func TestRequestInHand(t *testing.T) {
+	t.Parallel()
 	for range 20 {
 		s := serve(t, "--livesync-interface", "none")
 		conn, err := net.Dial("tcp", s.HTTP[0])
@@ -174,6 +177,7 @@ func TestRequestInHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		io.WriteString(conn, "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=6881 HTTP/1.1\r\nHost: x\r\n\r\n")
+		await(t, "the node's system has the request", func() bool { return unsent(t, conn) == 0 })
 		s.end()
 		conn.SetReadDeadline(time.Now().Add(patience))
 		answer, err := io.ReadAll(conn)
@@ -183,6 +187,20 @@ func TestRequestInHand(t *testing.T) {
 		s.wait(t)
 		conn.Close()
 	}
+}
+
+// unsent returns how many bytes of a connection the other end's system does not have yet.
+func unsent(t *testing.T, conn net.Conn) (n int) {
+	t.Helper()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // testGroup returns a group that no other test on this machine is likely to use, with a port that the system gives to nobody who asks for any.

@@ -48,6 +48,7 @@ func TestRestartKeepsPeers(t *testing.T) {
 
 // TestKilled: what ends by kill -9 begins with the last snapshot.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cmd := program(t, "serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--livesync-interface", "none",
 		"--state-dir", dir, "--snapshot-interval", "1s", "--log-format", "json")

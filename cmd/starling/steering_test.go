@@ -139,6 +139,7 @@ func TestSiblingsOfTheUplink(t *testing.T) {
 
 // TestUplinkOverMulticast: three nodes that meet on the loopback interface divide the uplink, and two do when one is gone.
 func TestUplinkOverMulticast(t *testing.T) {
+	t.Parallel()
 	group := testGroup().String()
 	flags := []string{"--livesync-interface", "lo", "--livesync-node", "127.0.0.0/8", "--livesync-group", group,
 		"--beacon-interval", "200ms", "--first-beacon-delay", "10ms", "--uplink", "9MB/s"}
