@@ -26,6 +26,8 @@ type config struct {
 	interval, minInterval, peerTimeout time.Duration
 	numWant, maxNumWant                int
 
+	allow, deny, denyClient, passkeys string // files; empty: none
+
 	rate, uplink, livesyncRate int64 // bytes a second; 0: unlimited
 	announceRate               int64 // announces a second; 0: unlimited
 	sharing                    pacer.Sharing

@@ -57,6 +57,7 @@ func (n *node) route() func(host []byte) *tracker.Tracker {
 func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 	var sync *livesync.Node
 	t := tracker.New(n.storeConfig(func(r wire.Record) { sync.Offer(r) }), time.Now())
+	n.lists.adopt(t)
 	cfg := n.syncConfig(t)
 	cfg.ID = n.livesync.Status().ID
 	var err error
@@ -73,6 +74,7 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 		Tracker: t,
 		Run: func(ctx context.Context) error {
 			defer t.Release()
+			defer n.lists.drop(t)
 			kept.load(time.Now())
 			both := newGroup(ctx)
 			both.start("expiry", t.Run)

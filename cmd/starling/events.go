@@ -39,6 +39,7 @@ const (
 	eventLimit     eventKind = "limit"
 	eventDirector  eventKind = "director"
 	eventMemory    eventKind = "memory"
+	eventList      eventKind = "list" // was changed, or read again
 )
 
 // troubling are the kinds that an operator should look into.

@@ -96,7 +96,7 @@ func TestCommandLineErrors(t *testing.T) {
 func TestLaterFlags(t *testing.T) {
 	for _, name := range []string{
 		"https", "tls-cert", "tls-key",
-		"full-scrape", "allow", "deny", "deny-client", "passkeys", "user", "relay",
+		"full-scrape", "user", "relay",
 	} {
 		invoke(t, nil, silent("--"+name, "1")...).wantUsageError(t, "unknown flag --"+name)
 		invoke(t, []string{envName(name) + "=1"}, silent()...).wantUsageError(t, envName(name))

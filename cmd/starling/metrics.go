@@ -28,6 +28,7 @@ type figures struct {
 	StatusPage  document.Counts
 	Guard       guardStatus
 	Snapshots   snapshotStatus
+	Access      accessStatus
 }
 
 // figures takes the picture of this moment.
@@ -38,6 +39,7 @@ func (n *node) figures(now time.Time) *figures {
 		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
 		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
 		Guard: n.guard.status(), Snapshots: n.snapshots.status(n.started),
+		Access: n.accessStatus(),
 	}
 }
 
@@ -56,6 +58,7 @@ func (f *figures) page(now time.Time) []byte {
 	e.documents("status", f.StatusPage)
 	e.guard(&f.Guard)
 	e.snapshots(&f.Snapshots)
+	e.access(&f.Access)
 	e.runtime()
 	e.process()
 	e.memory(f.MemoryLimit, &f.Memory)

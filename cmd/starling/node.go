@@ -42,6 +42,7 @@ type node struct {
 	udp      *tracker.UDP
 	livesync *livesync.Node
 
+	lists     *lists
 	snapshots *snapshots
 	who       *identity
 	onDemand  *ondemand.Registry // nil: there is no state directory to keep them in
@@ -97,6 +98,9 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.tells = n.newTellDebt(n.started)
+	if n.lists, err = newLists(cfg, log, &n.events); err != nil {
+		return nil, err
+	}
 	err = n.listen()
 	if err == nil {
 		err = n.joinGroup(iface)
@@ -172,6 +176,7 @@ func (n *node) close() {
 	if n.group != nil {
 		n.group.Close()
 	}
+	n.lists.close()
 }
 
 // joinGroup joins the multicast group before anything is served, so that the node misses
@@ -208,7 +213,9 @@ func (n *node) assemble(who *identity) error {
 	n.openDocuments()
 	// The tracker is made first; nothing is announced before livesync is there.
 	n.tracker = tracker.New(n.storeConfig(func(r wire.Record) { n.livesync.Offer(r) }), n.started)
+	n.lists.adopt(n.tracker)
 	sync := n.syncConfig(n.tracker)
+	sync.Edits = n.lists.machine
 	sync.ID, sync.FixedID, sync.SaveID = who.id, who.fixed, who.save
 	var err error
 	if sync.Epoch, err = n.epoch(); err != nil {
@@ -295,6 +302,7 @@ func (n *node) run(ctx context.Context) error {
 		rest.start("on-demand trackers", n.onDemand.Run)
 	}
 	rest.start("snapshots", n.snapshots.run)
+	rest.start("lists", n.lists.run)
 	rest.start("events", n.watch)
 	rest.start("dashboard", n.hub.Run)
 	n.phase.Store(phaseReady)
@@ -310,6 +318,7 @@ func (n *node) run(ctx context.Context) error {
 	n.events.add(time.Now(), eventDraining, "draining: no new requests, answering those in hand")
 	err := servers.end()
 	err = cmp.Or(err, rest.end())
+	n.lists.close()
 	n.log.Info().Err(err).Float64("uptime_s", seconds(time.Since(n.started))).Msg("ended")
 	return err
 }

@@ -34,6 +34,7 @@ type option struct {
 const (
 	groupListen   = "Where it listens"
 	groupClients  = "What clients are told"
+	groupAccess   = "Who and what is served"
 	groupPacing   = "Pacing: what this node may send and serve"
 	groupLivesync = "Live sync: telling the other nodes"
 	groupScrape   = "Scrape sync: downloaded counts for nodes that come later"
@@ -42,7 +43,7 @@ const (
 
 // options returns every setting of serve, bound to c.
 func options(c *config) []option {
-	return slices.Concat(listenOptions(c), clientOptions(c), pacingOptions(c), siblingOptions(c), livesyncOptions(c), scrapeSyncOptions(c), nodeOptions(c))
+	return slices.Concat(listenOptions(c), clientOptions(c), accessOptions(c), pacingOptions(c), siblingOptions(c), livesyncOptions(c), scrapeSyncOptions(c), nodeOptions(c))
 }
 
 func listenOptions(c *config) []option {
@@ -74,6 +75,19 @@ func clientOptions(c *config) []option {
 			usage: "Peers in an answer when the client does not say.", set: setNumber(&c.numWant, 1, maxPeers)},
 		{name: "max-numwant", value: "N", number: true, def: "200", group: groupClients,
 			usage: "Peers in an answer at most. When only this is given and is below --numwant, --numwant follows it.", set: setNumber(&c.maxNumWant, 1, maxPeers)},
+	}
+}
+
+func accessOptions(c *config) []option {
+	return []option{
+		{name: "allow", value: "FILE", defText: "none, and every torrent is served", group: groupAccess,
+			usage: "The only torrents that are served: a file of info hashes, 40 or 64 hexadecimal digits in a line. It is read again when it changes and on SIGHUP.", set: setText(&c.allow)},
+		{name: "deny", value: "FILE", defText: "none", group: groupAccess,
+			usage: "Torrents that are not served, also when --allow has them: a file as that one.", set: setText(&c.deny)},
+		{name: "deny-client", value: "FILE", defText: "none", group: groupAccess,
+			usage: "Clients that are not served: a file of addresses and networks such as 192.0.2.0/24, one in a line.", set: setText(&c.denyClient)},
+		{name: "passkeys", value: "FILE", defText: "none, and everybody is served", group: groupAccess,
+			usage: "Private mode: only who announces to /PASSKEY/announce is served. A file with a passkey in each line, its last day if it has one, and whose it is.", set: setText(&c.passkeys)},
 	}
 }
 

@@ -10,7 +10,7 @@ const serveFlags = `http udp admin livesync-interface livesync-group livesync-fl
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
 	cluster-key-file livesync-node-plain public-url admin-token-file admin-host
-	numwant max-numwant snapshot-interval state-dir memory-limit trusted-proxy scrape-sync log-level log-format`
+	numwant max-numwant snapshot-interval state-dir memory-limit allow deny deny-client passkeys trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
 	promised := make(map[string]bool)
@@ -71,6 +71,10 @@ func TestBadValues(t *testing.T) {
 		"state-dir":           {"/dev/null", "/nonexistent/state"},
 		"memory-limit":        {"512", "1mb", "63MiB", "-1GB", "0GB", "GB", "1e3MB", "512MiB/s", "9999999999999GiB"},
 		"tracker-id":          {"00000000", "7f3a91", "7f3a91c2aa", "7f3a91cg", "0x7f3a91"},
+		"allow":               {"/nonexistent/list", "/dev/null", "/dev"},
+		"deny":                {"/nonexistent/list", "/dev/null", "/dev"},
+		"deny-client":         {"/nonexistent/list", "/dev/null", "/dev"},
+		"passkeys":            {"/nonexistent/list", "/dev/null", "/dev"},
 		"log-level":           {"loud", "trace", "INFO", "6"},
 		"log-format":          {"xml"},
 	}

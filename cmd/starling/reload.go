@@ -22,6 +22,7 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 		defer close(ended)
 		for range hangups {
 			n.reload(read())
+			n.lists.reread(time.Now(), true)
 		}
 	}()
 	return func() {

@@ -79,6 +79,12 @@ func (s *status) table() string {
 	if c := s.Livesync.CatchUp; c != nil && (c.Running || !c.Ready) {
 		lines = append(lines, []string{"   catching up", c.line()})
 	}
+	if text := s.Access.text(); text != "" {
+		lines = append(lines, []string{"   lists", text})
+	}
+	if s.Access.Private {
+		lines = append(lines, []string{"   private", "only who has a passkey is served"})
+	}
 	writeTable(&b, nil, append(lines, []string{"   version", s.Version}))
 	for _, trouble := range s.troubles() {
 		fmt.Fprintf(&b, "\n   ! %s\n", trouble)

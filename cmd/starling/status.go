@@ -24,6 +24,7 @@ type status struct {
 	Memory    memoryStatus   `json:"memory"`
 
 	Directors []directorStatus `json:"directors"`
+	Access    accessStatus     `json:"access"`
 
 	// InSync is the answer to "is my cluster in sync?", null while nobody can know; Why is why it is not true.
 	InSync    *bool  `json:"in_sync"`
@@ -70,6 +71,7 @@ func (n *node) status(now time.Time) status {
 		Pacing:    n.pacingStatus(now),
 		Memory:    n.memoryStatus(&store),
 		Directors: n.directorStatuses(),
+		Access:    n.accessStatus(),
 		InSync:    inSync,
 		InSyncWhy: why,
 	}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"starling/livesync/edits"
+	"starling/tracker"
+	"starling/tracker/access"
+	"starling/wire"
+)
+
+const (
+	// pollLists is how often it is looked whether a file of a list is another.
+	pollLists = 2 * time.Second
+	// purgeSingly is how many torrents are purged one by one; for more the whole store is gone through.
+	purgeSingly = 1024
+)
+
+// lists are what is served and to whom: the files, the changes beside them that came through the API of any node, and the trackers that they are in force on.
+//
+//	files  --- every 2 s, SIGHUP ---+
+//	                                +--> access.Lists --> rules --> every tracker, and what became forbidden is purged
+//	machine (API, other nodes) -----+
+//	   '--> the state directory: lists.edits, audit.log
+type lists struct {
+	log     zerolog.Logger
+	events  *events
+	files   []*listFile
+	machine *edits.Machine
+	access  access.Lists
+
+	mu       sync.Mutex // guards the rest
+	has      access.Files
+	rules    *access.Rules
+	trackers map[*tracker.Tracker]bool
+	kept     *editFile // nil: there is no state directory
+	audit    *auditLog // likewise
+	loading  bool      // what comes was kept, or cannot be told apart from that
+	faults   uint64    // files that were wrong when they were read again
+	unkept   uint64    // changes that could not be written
+}
+
+// listNames are the kinds of list as the API has them.
+var listNames = map[edits.Kind]string{edits.Deny: "deny", edits.Allow: "allow", edits.Client: "deny-client", edits.Passkey: "passkeys"}
+
+// newLists reads the files and what was kept. The error is one a user can mend.
+func newLists(cfg *config, log zerolog.Logger, ev *events) (*lists, error) {
+	most := make(map[edits.Kind]int)
+	for kind := range listNames {
+		most[kind] = edits.DefaultMost
+	}
+	l := &lists{
+		log: log, events: ev, trackers: make(map[*tracker.Tracker]bool), files: listFiles(cfg),
+		machine: edits.New(most, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
+	}
+	for _, f := range l.files {
+		if err := f.read(&l.has); err != nil {
+			return nil, fmt.Errorf("%s: %w", cfg.where(f.flag), err)
+		}
+	}
+	l.rules = l.access.SetFiles(l.has)
+	if cfg.stateDir == "" {
+		return l, nil
+	}
+	path := filepath.Join(cfg.stateDir, "lists.edits")
+	removeLeftovers(path)
+	now := time.Now()
+	var err error
+	if l.kept, err = openEditFile(path, func(es []edits.Entry) { l.machine.Load(now, es) }); err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
+	}
+	l.audit = &auditLog{filepath.Join(cfg.stateDir, "audit.log")}
+	l.loading = true
+	l.apply(now)
+	l.loading = false
+	return l, nil
+}
+
+// close gives the file back.
+func (l *lists) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kept != nil {
+		l.kept.f.Close()
+		l.kept = nil
+	}
+}
+
+// adopt puts the rules in force on a tracker, now and whenever they change.
+func (l *lists) adopt(t *tracker.Tracker) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trackers[t] = true
+	t.SetAccess(l.rules)
+}
+
+// drop is told that a tracker has ended.
+func (l *lists) drop(t *tracker.Tracker) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.trackers, t)
+}
+
+// run puts in force what other nodes change and what files say, until ctx ends.
+func (l *lists) run(ctx context.Context) error {
+	poll := time.NewTicker(pollLists)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.machine.Changed():
+			l.apply(time.Now())
+		case <-poll.C:
+			now := time.Now()
+			l.machine.Expire(now)
+			l.reread(now, false)
+		}
+	}
+}
+
+// edit makes a change here, puts it in force, keeps it and sends it. Kept is false when it could not be written.
+func (l *lists) edit(now time.Time, node wire.NodeID, e edits.Entry, who *auditor) (done edits.Entry, kept bool, err error) {
+	es, err := l.machine.Edit(now, node, e)
+	if err != nil {
+		return e, false, err
+	}
+	kept = l.applyOf(now, who, node)
+	return es[0], kept, nil
+}
+
+// apply puts in force what has changed.
+func (l *lists) apply(now time.Time) { l.applyOf(now, nil, wire.NodeID{}) }
+
+// applyOf does that; what is a node's is who's. It reports whether all is on the disk.
+func (l *lists) applyOf(now time.Time, who *auditor, node wire.NodeID) (kept bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	es, all := l.machine.Changes()
+	if all {
+		es = l.everything()
+	}
+	if len(es) == 0 {
+		return l.kept != nil
+	}
+	changes, hashes := editsOf(now, es)
+	l.rules = l.access.Edit(changes)
+	l.enforce(now, hashes)
+	return l.keep(now, es, who, node)
+}
+
+// everything returns all entries. The caller holds l.mu.
+func (l *lists) everything() (es []edits.Entry) {
+	l.each(func(e *edits.Entry) { es = append(es, *e) })
+	return es
+}
+
+// each calls do with all entries.
+func (l *lists) each(do func(*edits.Entry)) {
+	const many = 1000
+	for kind := range listNames {
+		page := l.machine.Page(kind, nil, many)
+		for len(page) > 0 {
+			for i := range page {
+				do(&page[i])
+			}
+			page = l.machine.Page(kind, &page[len(page)-1].Key, many)
+		}
+	}
+}
+
+// enforce puts the rules in force on all trackers and purges what they forbid: of the torrents given, nil for all. The caller holds l.mu.
+func (l *lists) enforce(now time.Time, hashes []wire.InfoHash) {
+	for t := range l.trackers {
+		t.SetAccess(l.rules)
+		if len(hashes) > purgeSingly || hashes == nil {
+			t.PurgeAll(now)
+			continue
+		}
+		for _, h := range hashes {
+			t.Purge(now, h)
+		}
+	}
+}
+
+// keep writes changes to the disk and to the audit log. The caller holds l.mu.
+func (l *lists) keep(now time.Time, es []edits.Entry, who *auditor, node wire.NodeID) bool {
+	if l.loading || l.kept == nil {
+		return false
+	}
+	var lines []auditLine
+	fresh := es[:0:0]
+	for i := range es {
+		e := &es[i]
+		if e.Ended(now) {
+			continue // it ended, which it said before
+		}
+		fresh = append(fresh, *e)
+		by := who
+		if e.Node != node {
+			by = nil
+		}
+		lines = append(lines, auditLineOf(e, by))
+	}
+	err := l.kept.add(fresh)
+	if entries := l.entries(); err == nil && l.kept.worn(entries) {
+		err = l.kept.rewrite(l.each)
+	}
+	if err != nil {
+		l.unkept += uint64(len(fresh))
+		l.log.Error().Err(err).Str("file", l.kept.path).Msg("changes of the lists could not be kept: a restart forgets them, unless other nodes know them")
+	}
+	if wrong := l.audit.add(lines); wrong != nil {
+		l.log.Error().Err(wrong).Str("file", l.audit.path).Msg("changes of the lists could not be written to the audit log")
+		err = errors.Join(err, wrong)
+	}
+	for i := range lines {
+		x := &lines[i]
+		l.log.Info().Str("list", x.List).Str("op", x.Op).Str("key", x.Key).Str("node", x.Node).Msg("a list was changed")
+		l.events.add(now, eventList, fmt.Sprintf("%s: %s %s, by node %s", x.List, x.Op, x.Key, x.Node))
+	}
+	return err == nil
+}
+
+// entries returns how many entries there are.
+func (l *lists) entries() (n int) {
+	for kind := range listNames {
+		n += l.machine.Len(kind)
+	}
+	return n
+}
+
+// editsOf returns what entries mean to the lists, and the torrents that they are about.
+func editsOf(now time.Time, es []edits.Entry) (x access.Edits, hashes []wire.InfoHash) {
+	x = access.Edits{
+		Allow: make(map[wire.InfoHash]access.Op), Deny: make(map[wire.InfoHash]access.Op),
+		Clients: make(map[netip.Prefix]access.Op), Keys: make(map[access.Digest]access.KeyEdit),
+	}
+	hashes = []wire.InfoHash{}
+	for i := range es {
+		e := &es[i]
+		op := access.Added
+		switch {
+		case e.Ended(now):
+			op = access.None
+		case e.Op == edits.Remove:
+			op = access.Removed
+		}
+		switch e.Kind {
+		case edits.Deny:
+			x.Deny[wire.InfoHash(e.Key)] = op
+			hashes = append(hashes, wire.InfoHash(e.Key))
+		case edits.Allow:
+			x.Allow[wire.InfoHash(e.Key)] = op
+			hashes = append(hashes, wire.InfoHash(e.Key))
+		case edits.Client:
+			if p, ok := edits.Prefix(e.Key); ok {
+				x.Clients[p] = op
+			}
+		case edits.Passkey:
+			x.Keys[access.Digest(e.Key)] = access.KeyEdit{Key: access.Key{Name: e.Reason, Until: e.End}, Op: op}
+		}
+	}
+	return x, hashes
+}

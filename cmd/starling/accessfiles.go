@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"starling/tracker/access"
+)
+
+// listFile is a file of a list.
+type listFile struct {
+	flag, path string
+	list       string // what it is a list of
+	load       func(path string, into *access.Files) (entries int, stamp access.Stamp, err error)
+
+	entries int
+	stamp   access.Stamp // of what is in force, or was refused
+	seen    access.Stamp // when it was looked at last
+}
+
+// listFiles returns the files that a configuration names.
+func listFiles(cfg *config) (files []*listFile) {
+	for _, f := range []listFile{
+		{flag: "deny", path: cfg.deny, list: "denied torrents", load: func(path string, into *access.Files) (int, access.Stamp, error) {
+			h, stamp, err := access.ReadHashes(path)
+			into.Deny = h
+			return h.Len(), stamp, err
+		}},
+		{flag: "allow", path: cfg.allow, list: "allowed torrents", load: func(path string, into *access.Files) (int, access.Stamp, error) {
+			h, stamp, err := access.ReadHashes(path)
+			into.Allow = h
+			return h.Len(), stamp, err
+		}},
+		{flag: "deny-client", path: cfg.denyClient, list: "denied clients", load: func(path string, into *access.Files) (int, access.Stamp, error) {
+			all, stamp, err := access.ReadPrefixes(path)
+			into.Clients = all
+			return len(all), stamp, err
+		}},
+		{flag: "passkeys", path: cfg.passkeys, list: "passkeys", load: func(path string, into *access.Files) (int, access.Stamp, error) {
+			k, stamp, err := access.ReadKeys(path)
+			into.Keys = k
+			return k.Len(), stamp, err
+		}},
+	} {
+		if f.path != "" {
+			files = append(files, &f)
+		}
+	}
+	return files
+}
+
+// read reads the file again into what all files say. When it is wrong, that stays as it was.
+func (f *listFile) read(has *access.Files) error {
+	is := *has
+	entries, stamp, err := f.load(f.path, &is)
+	if err != nil {
+		return err
+	}
+	f.entries, f.stamp, f.seen = entries, stamp, stamp
+	*has = is
+	return nil
+}
+
+// due reports whether the file is another, and has been the same for a while: nobody writes to it any more. One that is not there waits until it is.
+func (f *listFile) due() bool {
+	stamp, err := access.StampOf(f.path)
+	if err != nil {
+		return false
+	}
+	settled := stamp == f.seen
+	f.seen = stamp
+	return settled && stamp != f.stamp
+}
+
+// reread reads the files that are others, or all of them, and puts them in force. A file that is wrong changes nothing.
+func (l *lists) reread(now time.Time, all bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed := false
+	for _, f := range l.files {
+		if !all && !f.due() {
+			continue
+		}
+		began := time.Now()
+		if err := f.read(&l.has); err != nil {
+			if !errors.Is(err, access.ErrChanging) {
+				f.stamp = f.seen // it is not read again before it is another one
+			}
+			l.faults++
+			l.log.Error().Err(err).Str("flag", "--"+f.flag).Msg("a list was read again and is wrong: the one that was read before stays in force")
+			l.events.add(now, eventNoReload, fmt.Sprintf("--%s: %v: the list that was read before stays in force", f.flag, err))
+			continue
+		}
+		changed = true
+		l.log.Info().Str("file", f.path).Int("entries", f.entries).Dur("ms", time.Since(began)).Msgf("the list of %s was read again", f.list)
+		l.events.add(now, eventList, fmt.Sprintf("the list of %s was read again: %d entries in %s", f.list, f.entries, filepath.Base(f.path)))
+	}
+	if changed {
+		l.rules = l.access.SetFiles(l.has)
+		l.enforce(now, nil)
+	}
+}
+
+// fileOf returns the file behind a flag, nil when there is none.
+func (l *lists) fileOf(flag string) *listFile {
+	for _, f := range l.files {
+		if f.flag == flag {
+			return f
+		}
+	}
+	return nil
+}
