@@ -97,16 +97,21 @@ func (p *phase) series() []Second {
 	return slices.Clip(all)
 }
 
+// settle is how long after a piece of time its end is told of: workers hand in what they measured in it when they measure something after it.
+const settle = 100 * time.Millisecond
+
 // watch tells how the phase goes until ctx ends, and notes when that was.
 func (p *phase) watch(ctx context.Context, cfg *Config, workers []*worker) {
 	defer func() { p.elapsed = time.Since(p.start) }()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTimer(time.Second + settle)
 	defer tick.Stop()
+	last, done := p.start, uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			tick.Reset(time.Second)
 			if cfg.Progress == nil {
 				continue
 			}
@@ -118,6 +123,8 @@ func (p *phase) watch(ctx context.Context, cfg *Config, workers []*worker) {
 			p.mu.Lock()
 			g.Last = p.second(p.bin(now) - 1)
 			p.mu.Unlock()
+			g.Last.Answers = float64(g.Done-done) / now.Sub(last).Seconds()
+			last, done = now, g.Done
 			cfg.Progress(g)
 		}
 	}
