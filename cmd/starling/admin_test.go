@@ -16,7 +16,7 @@ import (
 )
 
 // testNode returns a node that is bound to ports the system chose, with live sync off, and serves nothing.
-func testNode(t *testing.T, settings map[string]setting) *node {
+func testNode(t testing.TB, settings map[string]setting) *node {
 	t.Helper()
 	all := map[string]setting{
 		"http":               {"", []string{"127.0.0.1:0"}},

@@ -50,7 +50,7 @@ class Chart {
         y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, this.least) * 1.1] },
       },
       axes: [
-        { ...axis, size: 24, space: 70, values: (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB").slice(0, u.scales.x.max - u.scales.x.min > 900 ? 5 : 8)) },
+        { ...axis, size: 24, space: 70, incrs: [1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1200, 1800], values: (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB").slice(0, u.scales.x.max - u.scales.x.min > 900 ? 5 : 8)) },
         { ...axis, size: 62, space: 30, values: (_, ticks) => ticks.map((t) => this.write(t)) },
       ],
       series: [{}, ...this.series.map(([, , c]) => ({ stroke: colour(c), width: 1.5, points: { show: false } }))],

@@ -52,7 +52,7 @@ export function showTables(place, tables) {
       region = make("div", { class: "scroll" });
       place.append(region);
     }
-    const name = content.querySelector("caption").textContent;
+    const name = content.querySelector("caption")?.textContent ?? "";
     show(region, content);
     // What fits is no stop on the way through the page with the Tab key.
     if (region.scrollWidth > region.clientWidth) {

@@ -1,7 +1,7 @@
 // The page: takes a frame each second and puts it in its places.
 
 import { Charts } from "./charts.js";
-import { age, counted, figure, percent, say, time } from "./dom.js";
+import { age, counted, figure, make, percent, say, time } from "./dom.js";
 import { showPicture } from "./picture.js";
 import { showEvents, showNodes, showPacing, showTop } from "./tables.js";
 
@@ -10,7 +10,7 @@ const again = 3000; // until it is asked again
 
 const at = (id) => document.getElementById(id);
 const charts = new Charts(at("charts"));
-let version, events, words, heard = Date.now(), column = {};
+let version, events, history, moods, latest, heard = Date.now(), column = {};
 
 async function fetchJSON(path) {
   const answer = await fetch(path, { cache: "no-store" });
@@ -21,14 +21,7 @@ async function fetchJSON(path) {
 /** Listens to the node until it is gone, and then tries again for ever. */
 function listen() {
   const source = new EventSource("/api/v1/live");
-  source.onopen = async () => {
-    events = undefined;
-    try {
-      const history = await fetchJSON("/api/v1/history");
-      history.fine.columns.forEach((name, i) => { column[name] = i; });
-      charts.begin(history);
-    } catch { /* it has gone again, as the next error says */ }
-  };
+  source.onopen = () => { events = history = undefined; };
   source.onmessage = (message) => {
     heard = Date.now();
     show(JSON.parse(message.data));
@@ -38,6 +31,20 @@ function listen() {
     setTimeout(listen, again);
     stale();
   };
+}
+
+/** Fetches the history of before, once; when that fails, with the next frame. */
+async function remember() {
+  if (history) return;
+  history = fetchJSON("/api/v1/history");
+  try {
+    const samples = await history;
+    samples.fine.columns.forEach((name, i) => { column[name] = i; });
+    charts.begin(samples);
+    if (latest) showFigures(latest);
+  } catch {
+    history = undefined;
+  }
 }
 
 /** Says when nothing was heard of the node for too long: what is shown is of then. */
@@ -64,19 +71,20 @@ function judge(id, verdict) {
   say(box.querySelector(".why"), verdict.why ?? "");
 }
 
-/** Reads out what has changed: words only, since the figures beside them change all the time. */
+/** Reads out what has changed for better or worse, not the figures beside it, which change all the time. */
 function announce(verdicts) {
-  const now = Object.values(verdicts).map((v) => v.word);
-  const changed = words ? Object.values(verdicts).filter((v, i) => v.word !== words[i]) : [];
-  if (changed.length > 0) say(at("announcer"), changed.map((v) => v.word + (v.mood === "good" || !v.why ? "" : ": " + v.why)).join(". "));
-  words = now;
+  const now = Object.values(verdicts), key = (v) => (v.mood === "good" ? "good" : v.word), place = at("announcer");
+  const changed = moods ? now.filter((v, i) => key(v) !== moods[i]) : [];
+  moods = now.map(key);
+  for (const v of changed) place.append(make("p", {}, v.word + (v.mood === "good" || !v.why ? "" : ": " + v.why)));
+  while (place.children.length > 5) place.firstChild.remove();
 }
 
 function showTroubles(list) {
   const place = at("troubles");
   place.hidden = list.length === 0;
   if ([...place.children].map((c) => c.textContent).join("\n") === list.join("\n")) return;
-  place.replaceChildren(...list.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  place.replaceChildren(...list.map((text) => make("li", {}, text)));
 }
 
 function showFigures(f) {
@@ -96,11 +104,13 @@ function showFigures(f) {
 function show(f) {
   if (version && version !== f.version) location.reload(); // the node was upgraded, and this page is of the old one
   version = f.version;
+  latest = f;
   stale();
   say(at("node"), f.tracker_id);
   say(at("about"), `version ${f.version}, up ${age(f.uptime_s)}` + (f.views.length > 1 ? `, ${counted(f.views.length, "tracker")} in this process` : ""));
   for (const [id, verdict] of Object.entries(f.verdicts)) judge(id, verdict);
   announce(f.verdicts);
+  remember();
   const worst = Object.values(f.verdicts).find((v) => v.mood === "bad") ?? Object.values(f.verdicts).find((v) => v.mood === "warn");
   document.title = (worst ? `${worst.mood === "bad" ? "✕" : "!"} ${worst.word} – ` : "") + `Starling ${f.tracker_id}`;
   showTroubles(f.troubles);

@@ -15,6 +15,7 @@ function host(address) {
 }
 
 function linkTable(view, alone) {
+  if (view.nodes.length === 0) return make("p", { class: "empty" }, "No other node is heard.");
   const keyed = view.mode === "keyed" || view.nodes.some((n) => n.mode === "keyed");
   const columns = [{ title: "Node", head: true, class: "mono" }, { title: "Address", class: "mono" }, { title: "State" }, { title: "Heard", right: true }];
   if (keyed) columns.push({ title: "Peers", right: true }, { title: "Differs", right: true }, { title: "Lag, max", right: true });
@@ -29,7 +30,6 @@ function linkTable(view, alone) {
     return [...row, percent(n.loss) + (n.lost_1m > 0 ? `, ${figure(n.lost_1m)} for good` : "")];
   });
   let caption = alone ? "What this node hears" : `What ${view.id} hears`;
-  if (view.nodes.length === 0) caption += ": no other node";
   if (view.nodes.length > most) caption += `: ${most} of ${view.nodes.length} nodes`;
   return table(caption, columns, rows);
 }
