@@ -109,6 +109,12 @@
 // smallest of three rounds is shown, since what is on its way differs all the time. How long a STATE and all records
 // before it took to be applied is its sender's lag. [Status.Sync] puts all of it into one answer.
 //
+// # Shared lists
+//
+// What an operator changes in the lists of one node, denied torrents above all, reaches all others of the keyed mode: EDITS, in the control lane, tell each
+// change at once and three times more, and every five seconds what their sender has. Whoever has something else asks for the parts that
+// differ, over the connection for catching up. See package edits, which decides; [Node] carries.
+//
 // # Scrape sync
 //
 // A node that is new lacks the download counts of the others. Each node beacons how many
@@ -165,6 +171,9 @@
 //	silent, in keyed mode        30 s                             it has to return a challenge again
 //	address of a keyed node      5 s                              who sends again what we lost is not where it is
 //	not returned                 10 s                             who has the key and does not hear us is named
+//	change of a list again       200 ms, 1 s and 4 s              packets are lost
+//	digest of the lists          5 s, give or take a tenth        nothing while they are empty
+//	lists asked for              0.5 to 1 s after they differ     what is on its way differs, too; 2 s apart, doubling to 1 min
 //
 // # Time and randomness
 //
