@@ -45,6 +45,9 @@ func (s *shard) put(r *torrent, client *wire.Peer, n news) (stored, tell bool, f
 		*n.was = earlier{low != nil, old}
 	}
 	inPlace := low != nil && !moved
+	if low != nil && !n.remote {
+		s.renewed[max(0, s.seenAge(old))]++
+	}
 	meta, tell, flags := s.judge(old, inPlace, n)
 	p[2] |= meta
 	s.countPartial(r, -partials(old))

@@ -36,8 +36,9 @@ type HTTPConfig struct {
 
 // LongAnswer writes the whole answer to a request, with its head, to the connection of a client, which is closed when it returns: the head
 // must say so. Its deadlines are its own affair: at first there is headTimeout for all of it. It should not go on for
-// long after ctx ended, which is when the server drains.
-type LongAnswer func(ctx context.Context, conn net.Conn, from netip.Addr, r *wire.Request)
+// long after ctx ended, which is when the server drains. The client is where the request comes from, which a proxy may have said; it is
+// not valid when that proxy named no address.
+type LongAnswer func(ctx context.Context, conn net.Conn, client netip.Addr, r *wire.Request)
 
 // HTTP answers /announce and /scrape over HTTP/1.0 and 1.1, GET and HEAD, with a parser of its own.
 //

@@ -117,8 +117,9 @@ func (x *exchange) ends(ctx context.Context, conn net.Conn, from netip.Addr, p p
 func (x *exchange) answerAside(ctx context.Context, conn net.Conn, from netip.Addr) {
 	r, _, err := wire.ParseRequest(x.in)
 	if err == nil {
+		client, _ := x.sources.client(from, &r.ForwardedFor)
 		conn.SetDeadline(time.Now().Add(headTimeout))
-		x.aside(ctx, conn, from, &r)
+		x.aside(ctx, conn, client, &r)
 	}
 	x.aside = nil
 }

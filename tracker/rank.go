@@ -6,70 +6,76 @@ import (
 	"starling/wire"
 )
 
-// Ranked is a torrent with its counts.
-type Ranked struct {
+// Counted is a torrent with its counts.
+type Counted struct {
 	InfoHash wire.InfoHash
 	Counts
 }
 
-// peers is what torrents are ranked by.
-func (r *Ranked) peers() uint64 { return uint64(r.Seeders) + uint64(r.Leechers) }
+// Peers is how many peers the torrent has.
+func (t *Counted) Peers() uint64 { return uint64(t.Seeders) + uint64(t.Leechers) }
 
-// Ranking is a walk over all torrents that looks for those with the most peers. It holds no more than it looks for.
-type Ranking struct {
-	most  int
-	best  []Ranked // most peers first; of equals the one that was seen first
+// Census is where a walk over the counts of all torrents has come to; the zero Census is at the beginning. It sees every torrent that is
+// there all the while exactly once, in no order that means anything to others.
+type Census struct {
 	shard int
 	place torrentPlace
 }
 
-// NewRanking returns a walk that looks for so many torrents.
-func NewRanking(most int) *Ranking { return &Ranking{most: most} }
-
-// Best returns what was found so far, most peers first.
-func (r *Ranking) Best() []Ranked { return slices.Clone(r.best) }
-
-// add takes in a torrent that has peers.
-func (r *Ranking) add(t Ranked) {
-	n := t.peers()
-	if n == 0 || len(r.best) == r.most && n <= r.best[r.most-1].peers() {
-		return
-	}
-	i, _ := slices.BinarySearchFunc(r.best, n, func(b Ranked, n uint64) int {
-		if b.peers() >= n {
-			return -1
-		}
-		return 1
-	})
-	r.best = slices.Insert(r.best[:min(len(r.best), r.most-1)], i, t)
-}
-
-// Rank goes a bounded way on a walk, that of a thousand torrents, and reports whether there is more. It stops the announces of one
-// shard meanwhile, some 50 microseconds.
-func (t *Tracker) Rank(r *Ranking) (more bool) {
-	if r.shard >= len(t.shards) || r.most <= 0 {
+// Count shows the next thousand torrents or so to see, which must be quick and must not call the tracker, and reports whether there are more. It
+// stops the announces of one shard meanwhile, some 50 microseconds.
+func (t *Tracker) Count(c *Census, see func(Counted)) (more bool) {
+	if c.shard >= len(t.shards) {
 		return false
 	}
-	if t.shards[r.shard].rank(r) {
-		r.shard, r.place = r.shard+1, torrentPlace{}
+	if t.shards[c.shard].takeCensus(&c.place, see) {
+		c.shard, c.place = c.shard+1, torrentPlace{}
 	}
-	return r.shard < len(t.shards)
+	return c.shard < len(t.shards)
 }
 
-// rank goes on with a walk and reports whether this shard is done.
-func (s *shard) rank(r *Ranking) (done bool) {
+// takeCensus goes on with a walk and reports whether this shard is done.
+func (s *shard) takeCensus(at *torrentPlace, see func(Counted)) (done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for work := tellWork; r.place.reversed < wholeHash; work-- {
-		t := s.torrents.next(&r.place)
-		if t == nil {
+	for work := tellWork; at.reversed < wholeHash; work-- {
+		r := s.torrents.next(at)
+		if r == nil {
 			if work <= 0 {
 				return false
 			}
 			continue
 		}
-		r.add(Ranked{t.hash, s.counts(t)})
-		r.place.done = true
+		see(Counted{r.hash, s.counts(r)})
+		at.done = true
 	}
 	return true
+}
+
+// Ranking holds those of all torrents that were shown to it which have most of something. It holds no more than it looks for.
+type Ranking struct {
+	most int
+	of   func(*Counted) uint64
+	best []Counted // the one with most first; of equals the one that was seen first
+}
+
+// NewRanking looks for so many torrents, those for which of is highest; those for which it is zero have no place.
+func NewRanking(most int, of func(*Counted) uint64) *Ranking { return &Ranking{most: most, of: of} }
+
+// Best returns what was found so far, the highest first.
+func (r *Ranking) Best() []Counted { return slices.Clone(r.best) }
+
+// Add shows it a torrent.
+func (r *Ranking) Add(t Counted) {
+	n := r.of(&t)
+	if n == 0 || r.most <= 0 || len(r.best) == r.most && n <= r.of(&r.best[r.most-1]) {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(r.best, n, func(b Counted, n uint64) int {
+		if r.of(&b) >= n {
+			return -1
+		}
+		return 1
+	})
+	r.best = slices.Insert(r.best[:min(len(r.best), r.most-1)], i, t)
 }

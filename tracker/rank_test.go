@@ -26,19 +26,19 @@ func TestRank(t *testing.T) {
 		}
 		slices.Sort(sizes)
 		slices.Reverse(sizes)
-		r := NewRanking(most)
-		for tr.Rank(r) {
+		r, c := NewRanking(most, (*Counted).Peers), new(Census)
+		for tr.Count(c, r.Add) {
 		}
 		best := r.Best()
 		if want := sizes[:min(most, len(sizes))]; len(best) != len(want) {
 			t.Fatalf("seed %d: %d found, want %d", seed, len(best), len(want))
 		}
 		for i, b := range best {
-			if counts, ok := tr.Scrape(b.InfoHash); b.peers() != sizes[i] || !ok || counts != b.Counts {
-				t.Fatalf("seed %d: place %d has %d peers, want %d", seed, i, b.peers(), sizes[i])
+			if counts, ok := tr.Scrape(b.InfoHash); b.Peers() != sizes[i] || !ok || counts != b.Counts {
+				t.Fatalf("seed %d: place %d has %d peers, want %d", seed, i, b.Peers(), sizes[i])
 			}
 		}
-		if tr.Rank(r) {
+		if tr.Count(c, r.Add) {
 			t.Fatalf("seed %d: a walk that is over goes on", seed)
 		}
 	}
@@ -57,8 +57,8 @@ func TestRankWhileTorrentsChange(t *testing.T) {
 	for n := range 5000 {
 		seen(tr, epoch, hashOf(n), peer4(1))
 	}
-	r := NewRanking(5)
-	for tr.Rank(r) {
+	r, c := NewRanking(5, (*Counted).Peers), new(Census)
+	for tr.Count(c, r.Add) {
 		for range 300 {
 			a := Announce{InfoHash: hashOf(rng.IntN(9000)), Peer: peer4(1)}
 			if rng.IntN(2) == 0 {
@@ -68,8 +68,8 @@ func TestRankWhileTorrentsChange(t *testing.T) {
 		}
 	}
 	for i, b := range r.Best() {
-		if want := hashOf(10_004 - i); b.InfoHash != want || b.peers() != uint64(14-i) {
-			t.Errorf("seed %d: place %d is %s with %d", seed, i, b.InfoHash, b.peers())
+		if want := hashOf(10_004 - i); b.InfoHash != want || b.Peers() != uint64(14-i) {
+			t.Errorf("seed %d: place %d is %s with %d", seed, i, b.InfoHash, b.Peers())
 		}
 	}
 }

@@ -33,6 +33,7 @@ type shard struct {
 	completed uint64
 	expired   uint64
 	unstored  Unstored
+	renewed   [seenMask + 1]uint64 // by how many ticks ago the peer was seen
 }
 
 // keepMinutes is how long a torrent without peers keeps its downloaded count.

@@ -116,5 +116,9 @@ func (s *shard) addTo(sum *Stats) {
 	sum.Completed += s.completed
 	sum.Expired += s.expired
 	sum.Unstored.add(&s.unstored)
+	for ticks, n := range s.renewed {
+		minutes := time.Duration(ticks) * s.seen.unit / time.Minute
+		sum.Renewed[min(int(minutes), len(sum.Renewed)-1)] += n
+	}
 	sum.Bytes += s.torrents.bytes() + s.swarms.bytes()
 }

@@ -151,3 +151,28 @@ func TestConcurrent(t *testing.T) {
 		t.Errorf("%d told, %d torrents", told, tr.Torrents())
 	}
 }
+
+// TestRenewed: an announce of a known peer counts by the minutes since its last one, to a tick; a new peer's, and what other nodes tell, does not.
+func TestRenewed(t *testing.T) {
+	tr, now := New(Config{}, epoch), epoch
+	h := hashOf(1)
+	var want [60]uint64
+	seen(tr, now, h, peer4(1))
+	for _, minutes := range []int{0, 3, 15, 30, 43} {
+		for range minutes {
+			now = now.Add(time.Minute)
+			tr.Expire(now)
+		}
+		now = now.Add(50 * time.Second) // more than a tick, less than a minute
+		tr.Apply(now, wire.Record{InfoHash: h, Peer: peer4(2)})
+		seen(tr, now, h, peer4(1))
+		want[minutes]++
+	}
+	for range 3 {
+		seen(tr, now, h, peer4(1))
+		want[0]++
+	}
+	if got := tr.Stats().Renewed; got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

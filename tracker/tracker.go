@@ -104,6 +104,9 @@ type Stats struct {
 	Expired        uint64 // peers forgotten because they fell silent
 	Unstored       Unstored
 	Bytes          uint64 // memory of the store
+
+	// Renewed counts the announces of peers that were known, by how many minutes ago they were seen; the last one has what is beyond.
+	Renewed [60]uint64
 }
 
 // Unstored counts what was not stored, by why.

@@ -133,23 +133,33 @@ type ScrapeFile struct {
 // keys must be sorted, and of files of one info hash answers one only.
 func AppendScrape(b []byte, files []ScrapeFile) []byte {
 	slices.SortFunc(files, func(x, y ScrapeFile) int { return bytes.Compare(x.InfoHash[:], y.InfoHash[:]) })
-	b = append(b, "d5:filesd"...)
+	b = append(b, ScrapeBegin...)
 	for i := range files {
-		f := &files[i]
-		if i > 0 && f.InfoHash == files[i-1].InfoHash {
+		if i > 0 && files[i].InfoHash == files[i-1].InfoHash {
 			continue
 		}
-		b = append(b, "20:"...)
-		b = append(b, f.InfoHash[:]...)
-		b = append(b, "d8:completei"...)
-		b = strconv.AppendUint(b, uint64(f.Seeders), 10)
-		b = append(b, "e10:downloadedi"...)
-		b = strconv.AppendUint(b, f.Downloaded, 10)
-		b = append(b, "e11:downloadersi"...)
-		b = strconv.AppendUint(b, uint64(f.Downloaders), 10)
-		b = append(b, "e10:incompletei"...)
-		b = strconv.AppendUint(b, uint64(f.Leechers), 10)
-		b = append(b, "ee"...)
+		b = files[i].Append(b)
 	}
+	return append(b, ScrapeEnd...)
+}
+
+// The answer to a scrape is what [ScrapeFile.Append] appends, for each file in the order of the info hashes, between these two.
+const (
+	ScrapeBegin = "d5:filesd"
+	ScrapeEnd   = "ee"
+)
+
+// Append appends the entry of one file.
+func (f *ScrapeFile) Append(b []byte) []byte {
+	b = append(b, "20:"...)
+	b = append(b, f.InfoHash[:]...)
+	b = append(b, "d8:completei"...)
+	b = strconv.AppendUint(b, uint64(f.Seeders), 10)
+	b = append(b, "e10:downloadedi"...)
+	b = strconv.AppendUint(b, f.Downloaded, 10)
+	b = append(b, "e11:downloadersi"...)
+	b = strconv.AppendUint(b, uint64(f.Downloaders), 10)
+	b = append(b, "e10:incompletei"...)
+	b = strconv.AppendUint(b, uint64(f.Leechers), 10)
 	return append(b, "ee"...)
 }

@@ -13,13 +13,14 @@ const MaxHead = 8 << 10
 // Request is the head of an HTTP/1.0 or 1.1 request for GET or HEAD. It
 // points into the bytes it was read from; nothing in it is unescaped.
 type Request struct {
-	Method       []byte // GET or HEAD
-	Path         []byte // from the first slash to the question mark
-	Query        []byte // what follows the question mark; nil: there is none
-	Host         []byte // of an absolute target, else of the Host header
-	ForwardedFor ForwardedFor
-	HTTP10       bool // a connection that stays open must be told so
-	Close        bool // the connection ends with the answer
+	Method         []byte // GET or HEAD
+	Path           []byte // from the first slash to the question mark
+	Query          []byte // what follows the question mark; nil: there is none
+	Host           []byte // of an absolute target, else of the Host header
+	ForwardedFor   ForwardedFor
+	AcceptEncoding []byte // the last Accept-Encoding header
+	HTTP10         bool   // a connection that stays open must be told so
+	Close          bool   // the connection ends with the answer
 }
 
 // ForwardedFor holds the last X-Forwarded-For lines of a request, in their order and at the end: together they
@@ -231,6 +232,8 @@ func (h *head) header(line []byte) error {
 		h.length = true
 	case is(name, "transfer-encoding"):
 		return errEncoding
+	case is(name, "accept-encoding"):
+		h.AcceptEncoding = value
 	case is(name, "x-forwarded-for"):
 		copy(h.ForwardedFor[:], h.ForwardedFor[1:])
 		h.ForwardedFor[len(h.ForwardedFor)-1] = value

@@ -19,6 +19,7 @@ import (
 type config struct {
 	http, udp, admin []string // addresses to listen on; none: off
 	trustedProxies   []netip.Prefix
+	fullScrape       []netip.Prefix
 	adminHosts       []string   // under which the admin address is asked for, besides addresses
 	adminToken       adminToken // zero: there is none
 	tokenWarning     string     // what is to be said of its file

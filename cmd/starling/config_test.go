@@ -54,6 +54,7 @@ var samples = map[string][3]string{
 	"admin-host":          {"one", "two.example", "three"},
 	"public-url":          {"http://a/announce", "https://b:1/announce", "udp://c:1"},
 	"trusted-proxy":       {"10.0.0.1", "10.0.0.0/24", "fd00::/8"},
+	"full-scrape":         {"127.0.0.1", "10.0.0.0/24", "::/0"},
 	"interval":            {"20m", "1h", "1h30m"},
 	"min-interval":        {"1m", "2m", "3m"},
 	"peer-timeout":        {"1m", "2m", "3m"},

@@ -33,15 +33,21 @@ func (n *node) openDocuments() {
 // bandwidth is what the line carries, in bytes a second, as far as that is known.
 func (n *node) bandwidth() uint64 { return n.steering.pacing.Recorder().Bandwidth() }
 
+// servedDocument is how a document was served.
+type servedDocument struct {
+	name string
+	document.Counts
+}
+
 // documents adds how the documents were served.
-func (e *exposition) documents(name string, c document.Counts) {
+func (e *exposition) documents(all []servedDocument) {
 	e.counter("documents_total", "Answers that are made once for all who ask at the time, by where they came from.")
-	for _, s := range []struct {
-		source string
-		count  uint64
-	}{{"fresh", c.Fresh}, {"followed", c.Followed}, {"stale", c.Stale}, {"unavailable", c.Unavailable}} {
-		e.sample(float64(s.count), "document", name, "source", s.source)
+	for _, d := range all {
+		e.sample(float64(d.Fresh), "document", d.name, "source", "fresh").sample(float64(d.Followed), "document", d.name, "source", "followed").
+			sample(float64(d.Stale), "document", d.name, "source", "stale").sample(float64(d.Unavailable), "document", d.name, "source", "unavailable")
 	}
 	e.counter("document_builds_total", "How often such an answer was made.")
-	e.sample(float64(c.Built), "document", name, "outcome", "made").sample(float64(c.Failed), "document", name, "outcome", "failed")
+	for _, d := range all {
+		e.sample(float64(d.Built), "document", d.name, "outcome", "made").sample(float64(d.Failed), "document", d.name, "outcome", "failed")
+	}
 }

@@ -104,6 +104,7 @@ var noMetrics = map[string]string{
 	"Pacing.Trees[].Classes[].Depth":    "of the configuration",
 	"Pacing.Trees[].Classes[].Priority": "of the configuration",
 	"Snapshots.At":                      "a time ago here, a point in time there",
+	"Store.Renewed[]":                   "it has its own page, /stats?mode=renew",
 	"Started":                           "a time ago here, a point in time there",
 	"Sync.Epoch":                        "the number of a start",
 	"Sync.Nodes[].Epoch":                "the number of a start",

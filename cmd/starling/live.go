@@ -147,7 +147,8 @@ func (n *node) liveLinks(now time.Time, heard *livesync.Status) []liveLink {
 // ranker finds the torrents with the most peers, a bit at a time. One goroutine walks, the same that asks.
 type ranker struct {
 	ranking *tracker.Ranking // nil: no walk is under way
-	ended   time.Time        // the last one
+	census  tracker.Census
+	ended   time.Time // the last one
 	best    []liveTorrent
 }
 
@@ -157,9 +158,9 @@ func (r *ranker) walk(t *tracker.Tracker, now time.Time) {
 		if ago := now.Sub(r.ended); ago >= 0 && ago < topInterval {
 			return
 		}
-		r.ranking = tracker.NewRanking(topTorrents)
+		r.ranking, r.census = tracker.NewRanking(topTorrents, (*tracker.Counted).Peers), tracker.Census{}
 	}
-	for end := now.Add(topSlice); t.Rank(r.ranking); {
+	for end := now.Add(topSlice); t.Count(&r.census, r.ranking.Add); {
 		if time.Now().After(end) {
 			return
 		}

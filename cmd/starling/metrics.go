@@ -9,6 +9,7 @@ import (
 	"starling/livesync"
 	"starling/tracker"
 	"starling/tracker/document"
+	"starling/tracker/fullscrape"
 )
 
 // figures is all that metrics are made of, but for what the language and the system say of the process. A number in it is on the page, which
@@ -26,6 +27,7 @@ type figures struct {
 	Pacing      pacingStatus
 	Directors   []directorStatus
 	StatusPage  document.Counts
+	FullScrape  fullscrape.Counts // zero when nobody may ask
 	Guard       guardStatus
 	Snapshots   snapshotStatus
 	Access      accessStatus
@@ -33,7 +35,7 @@ type figures struct {
 
 // figures takes the picture of this moment.
 func (n *node) figures(now time.Time) *figures {
-	return &figures{
+	f := &figures{
 		Started: n.started, Ready: n.ready(),
 		Store: n.tracker.Stats(), MemoryLimit: n.cfg.memoryLimit, Memory: n.budget.Status(), Connections: n.http.Connections(), HTTP: n.http.Counts(), UDP: n.udp.Counts(),
 		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
@@ -41,6 +43,10 @@ func (n *node) figures(now time.Time) *figures {
 		Guard: n.guard.status(), Snapshots: n.snapshots.status(n.started),
 		Access: n.accessStatus(),
 	}
+	if n.fullScrape != nil {
+		f.FullScrape = n.fullScrape.Counts()
+	}
+	return f
 }
 
 // page returns the page that Prometheus scrapes.
@@ -55,7 +61,9 @@ func (f *figures) page(now time.Time) []byte {
 	e.nodes(&f.Sync, now, f.Beacon)
 	e.pacing(&f.Pacing)
 	e.directors(f.Directors)
-	e.documents("status", f.StatusPage)
+	e.counter("full_scrapes_total", "Scrapes of all torrents that were sent whole, those in opentracker's other formats included.").sample(float64(f.FullScrape.Answered))
+	e.counter("full_scrape_sent_bytes_total", "Bytes of them that were sent, of those that broke off, too.").sample(float64(f.FullScrape.Bytes))
+	e.documents([]servedDocument{{"status", f.StatusPage}, {"full scrape", f.FullScrape.Copy}})
 	e.guard(&f.Guard)
 	e.snapshots(&f.Snapshots)
 	e.access(&f.Access)

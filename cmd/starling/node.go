@@ -18,6 +18,7 @@ import (
 	"starling/livesync"
 	"starling/tracker"
 	"starling/tracker/document"
+	"starling/tracker/fullscrape"
 	"starling/tracker/ondemand"
 	"starling/wire"
 )
@@ -59,6 +60,7 @@ type node struct {
 
 	documents  *document.Admission
 	statusPage *document.Document
+	fullScrape *fullscrape.Scrape // nil: nobody may ask
 
 	iface         string // on which live sync meets the other nodes; empty: it is off
 	httpListeners []net.Listener
@@ -231,7 +233,11 @@ func (n *node) assemble(who *identity) error {
 	if n.cfg.paced() {
 		pacing = n.steering.pacing
 	}
-	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, MaxConnections: n.cfg.maxConnections()})
+	n.openFullScrape()
+	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{
+		TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, Long: n.longAnswers(),
+		MaxConnections: n.cfg.maxConnections(),
+	})
 	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing})
 	n.steering.pace = func(p *tracker.Pacing) {
 		n.http.Pace(p)

@@ -60,6 +60,8 @@ func listenOptions(c *config) []option {
 			usage: "A name under which the admin address is asked for.", set: setHostName(&c.adminHosts)},
 		{name: "trusted-proxy", value: "CIDR", list: true, defText: "none", group: groupListen,
 			usage: "Proxies whose X-Forwarded-For and ip= count.", set: setPrefix(&c.trustedProxies)},
+		{name: "full-scrape", value: "CIDR", list: true, defText: "nobody", group: groupListen,
+			usage: "Clients that may ask for a scrape of all torrents, /scrape without an info hash, and for opentracker's /stats.", set: setPrefix(&c.fullScrape)},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
-	cluster-key-file livesync-node-plain public-url admin-token-file admin-host
+	cluster-key-file livesync-node-plain public-url admin-token-file admin-host full-scrape
 	numwant max-numwant snapshot-interval state-dir memory-limit allow deny deny-client passkeys trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
