@@ -149,12 +149,17 @@ func (o *httpLoop) await() error {
 	if err := o.epoll.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	// On a busy machine the time may be over before anybody looked at what came in it.
-	if err := o.raw.Control(func(fd uintptr) { o.ready, err = unix.EpollWait(int(fd), o.events[:], 0) }); err != nil {
+	return o.lookLate()
+}
+
+// lookLate takes the events there are when the time to wait for them is over: on a busy machine it may be before anybody looked at what came in it.
+func (o *httpLoop) lookLate() error {
+	var failed error
+	if err := o.raw.Control(func(fd uintptr) { o.ready, failed = unix.EpollWait(int(fd), o.events[:], 0) }); err != nil {
 		return err
 	}
-	if o.ready = max(o.ready, 0); err != nil {
-		return os.NewSyscallError("epoll_wait", err)
+	if o.ready = max(o.ready, 0); failed != nil {
+		return os.NewSyscallError("epoll_wait", failed)
 	}
 	return nil
 }
