@@ -95,6 +95,14 @@ func (h *handLoop) announced(n uint64) {
 	h.until("announces", func() bool { return h.Counts().Announces == n })
 }
 
+// isClosed waits for the server's end of a connection to be closed.
+func isClosed(c net.Conn) bool {
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_, err := c.Read(make([]byte, 1))
+	nerr, ok := err.(net.Error)
+	return err != nil && !(ok && nerr.Timeout())
+}
+
 // isOpen reports whether the server's end of a connection is open: nothing has come but what was read.
 func isOpen(c net.Conn) bool {
 	c.SetReadDeadline(time.Now().Add(time.Millisecond))
@@ -130,7 +138,7 @@ func TestLoopDeadlines(t *testing.T) {
 		t.Fatalf("%d connections are open", h.Connections())
 	}
 	h.step(3 * wheelTick)
-	if h.Connections() != 1 || isOpen(silent) || isOpen(slow) || h.Counts().Refused["timeout"] != 2 {
+	if h.Connections() != 1 || !isClosed(silent) || !isClosed(slow) || h.Counts().Refused["timeout"] != 2 {
 		t.Errorf("%d connections, refused %v", h.Connections(), h.Counts().Refused)
 	}
 	h.step(headTimeout - firstTimeout)
