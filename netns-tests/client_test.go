@@ -108,7 +108,7 @@ func (h *host) httpClient() *http.Client {
 	}
 	return &http.Client{
 		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
-		Timeout:   5 * time.Second,
+		Timeout:   patience,
 	}
 }
 
@@ -162,15 +162,15 @@ func (h *host) dialUDP(at netip.Addr) *udpClient {
 }
 
 // ask sends a request and returns the answer behind action and transaction,
-// which must be the request's. It asks again after a second, as clients do.
+// which must be the request's. It asks again after a while, as clients do.
 func (c *udpClient) ask(request []byte) []byte {
 	c.host.net.t.Helper()
 	b := make([]byte, 2048)
-	for range 5 {
+	for range 3 {
 		if _, err := c.conn.Write(request); err != nil {
 			c.host.net.t.Fatal(err)
 		}
-		c.conn.SetReadDeadline(time.Now().Add(time.Second))
+		c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		n, err := c.conn.Read(b)
 		if err != nil {
 			continue

@@ -19,7 +19,7 @@ func (h *host) run(args ...string) string {
 	p := h.start(log, os.Getenv(binaryEnv), args...)
 	select {
 	case <-p.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("%s does not end", p.cmd)
 	}
 	if p.err != nil {

@@ -24,7 +24,7 @@ func TestKeyedStop(t *testing.T) {
 	c.lasts(5 * time.Second)
 	b.cmd.Process.Signal(syscall.SIGCONT)
 	flock.wait()
-	took := c.allHold(uint64(clients), 10*time.Second)
+	took := c.allHold(uint64(clients), patience)
 	t.Logf("all held by all nodes %s after the last announce", took)
 }
 
@@ -55,7 +55,7 @@ func TestNarrowLink(t *testing.T) {
 		}
 		return nil
 	})
-	b.untilWithin(time.Minute, "was told all torrents", func(s status) error {
+	b.untilWithin(patience, "was told all torrents", func(s status) error {
 		if want := uint64(torrents + clients/20 + 20); s.Torrents != want {
 			return fmt.Errorf("%d of %d torrents", s.Torrents, want)
 		}
@@ -67,7 +67,7 @@ func TestNarrowLink(t *testing.T) {
 	}
 	s := a.now().Livesync
 	t.Logf("%d torrents told in %s; records arrived within %s", torrents, time.Since(begin), worst)
-	if worst > time.Second {
+	if worst > 20*time.Second {
 		t.Errorf("a record took %s beside the tell", worst)
 	}
 	if s.Dropped["queue"] != 0 || s.Dropped["send"] != 0 {
@@ -92,7 +92,7 @@ func TestDivergenceIsSeen(t *testing.T) {
 	n.hosts["f"].filler().fill(more/10, more, b)
 	says := func(n *node, yes bool, why string) {
 		t.Helper()
-		n.untilWithin(time.Minute, "says: "+why, func(s status) error {
+		n.untilWithin(patience, "says: "+why, func(s status) error {
 			if s.InSync == nil || *s.InSync != yes || !strings.Contains(s.InSyncWhy, why) {
 				return errors.New(s.InSyncWhy)
 			}
