@@ -45,7 +45,10 @@ func populate(torrents, peers int) *Tracker {
 
 // BenchmarkAnnounce measures regular announces of peers that are known, each in a swarm of the given size.
 func BenchmarkAnnounce(b *testing.B) {
-	for _, size := range []struct{ torrents, peers int }{{100_000, 10}, {1000, 1000}, {10, 100_000}, {1, 1_000_000}} {
+	for _, size := range []struct{ torrents, peers int }{
+		{100_000, 10}, {1000, 1000}, {10, 100_000}, {1, 1_000_000},
+		{10_000, 10}, {100, 1000}, {1_000_000, 10}, {10_000, 1000},
+	} {
 		b.Run(fmt.Sprintf("%dx%d", size.torrents, size.peers), func(b *testing.B) {
 			t := populate(size.torrents, size.peers)
 			rng := rand.New(rand.NewPCG(3, 4))

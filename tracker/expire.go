@@ -2,8 +2,11 @@ package tracker
 
 import "time"
 
-// sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 50 microseconds.
+// sweepWork is how many blocks and torrents a sweep looks at before it lets go of a shard's lock: some 50 microseconds, up to 300 if it forgets all.
 const sweepWork = 512
+
+// forgetWork is how many peers are forgotten in the time that a block takes.
+const forgetWork = 8
 
 // hurrySweep is how long after a sweep the next begins, if there is no memory left.
 const hurrySweep = 5 * time.Second
@@ -98,6 +101,7 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 	t, w := &r.peers[table], width(table)
 	if !t.isDirectory() {
 		gone = s.sweepBlock(r, nil, t, table)
+		s.sweep.work -= gone / forgetWork
 		s.swarms.relocate(t, w)
 		return gone, true
 	}
@@ -112,6 +116,7 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 		n := s.sweepBlock(r, d, &d.blocks[d.swept], table)
 		d.peers -= n
 		gone += n
+		s.sweep.work -= n / forgetWork
 		s.swarms.relocate(&d.blocks[d.swept], w)
 	}
 	for d.thin() && s.swarms.join(d, w) {
