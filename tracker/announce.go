@@ -46,7 +46,7 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 	default:
 		if r == nil {
 			if !s.admits(hash, &a.InfoHash, false) {
-				ans.refuse(a)
+				ans.refuse(a.Booked)
 				break
 			}
 			r = s.torrents.add(hash, &a.InfoHash, s.now())
@@ -67,7 +67,7 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 			ans.New, ans.Early = !was.known, s.early(was, now.Sub(t.start))
 		}
 		if r = s.stored(r, stored); r == nil {
-			ans.refuse(a)
+			ans.refuse(a.Booked)
 			break
 		}
 		s.count(r, ans)
@@ -77,10 +77,10 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 
 // refuse makes the answer that of a torrent for which there is no memory now: nobody is there yet, and the client may come back sooner than usual
 // unless its return is booked.
-func (ans *Answer) refuse(a *Announce) {
-	if a.Booked == 0 {
-		ans.Interval = max(ans.Interval/4, 1)
-		ans.MinInterval = min(ans.MinInterval, ans.Interval)
+func (a *Answer) refuse(booked uint32) {
+	if booked == 0 {
+		a.Interval = max(a.Interval/4, 1)
+		a.MinInterval = min(a.MinInterval, a.Interval)
 	}
 }
 
