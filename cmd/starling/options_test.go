@@ -46,7 +46,7 @@ func TestBadValues(t *testing.T) {
 	rate := []string{"0MB/s", "-1MB/s", "0B/s", "0.4B/s", "10MB", "10mb/s", "200/s", "MB/s", "1e3KB/s", "NaNMB/s", "99999999999999GB/s"}
 	bad := map[string][]string{
 		"http": address, "udp": address, "admin": address,
-		"trusted-proxy": network, "livesync-node": append([]string{"fd00::/8", "::1"}, network...),
+		"trusted-proxy": network, "full-scrape": network, "livesync-node": append([]string{"fd00::/8", "::1"}, network...),
 		"interval": duration, "min-interval": duration, "peer-timeout": duration, "livesync-flush": duration,
 		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration, "snapshot-interval": duration,
 		"numwant": number, "max-numwant": number,
