@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,16 +147,20 @@ func (l *lists) applyOf(now time.Time, who *auditor, node wire.NodeID) (kept boo
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	es, all := l.machine.Changes()
-	if all {
-		es = l.everything()
-	}
 	if len(es) == 0 {
 		return l.kept != nil
 	}
-	changes, hashes := editsOf(now, es)
+	inForce := es
+	if all {
+		inForce = l.everything()
+	}
+	changes, hashes := editsOf(now, inForce)
 	l.rules = l.access.Edit(changes)
 	l.enforce(now, hashes)
-	return l.keep(now, es, who, node)
+	if l.loading {
+		return false
+	}
+	return l.keep(now, es, all, who, node)
 }
 
 // everything returns all entries. The caller holds l.mu.
@@ -192,29 +197,25 @@ func (l *lists) enforce(now time.Time, hashes []wire.InfoHash) {
 	}
 }
 
-// keep writes changes to the disk and to the audit log. The caller holds l.mu.
-func (l *lists) keep(now time.Time, es []edits.Entry, who *auditor, node wire.NodeID) bool {
-	if l.loading || l.kept == nil {
-		return false
-	}
-	var lines []auditLine
-	fresh := es[:0:0]
-	for i := range es {
-		e := &es[i]
-		if e.Ended(now) {
-			continue // it ended, which it said before
-		}
-		fresh = append(fresh, *e)
+// keep writes changes to the disk and to the audit log; with all there were more than these. The caller holds l.mu.
+func (l *lists) keep(now time.Time, es []edits.Entry, all bool, who *auditor, node wire.NodeID) bool {
+	fresh := slices.DeleteFunc(es, func(e edits.Entry) bool { return e.Ended(now) }) // which they said before
+	lines := make([]auditLine, len(fresh))
+	for i := range fresh {
 		by := who
-		if e.Node != node {
+		if fresh[i].Node != node {
 			by = nil
 		}
-		lines = append(lines, auditLineOf(e, by))
+		lines[i] = auditLineOf(&fresh[i], by)
 	}
-	err := l.kept.add(fresh)
-	if entries := l.entries(); err == nil && l.kept.worn(entries) {
-		err = l.kept.rewrite(l.each)
+	l.say(now, lines, all)
+	if l.kept == nil {
+		return false
 	}
+	if all {
+		lines = append(lines, auditLine{Time: now.UTC(), Op: "more", Reason: "other nodes told so many changes at once that only the first are here; lists.edits has them all"})
+	}
+	err := l.write(fresh, all)
 	if err != nil {
 		l.unkept += uint64(len(fresh))
 		l.log.Error().Err(err).Str("file", l.kept.path).Msg("changes of the lists could not be kept: a restart forgets them, unless other nodes know them")
@@ -223,12 +224,40 @@ func (l *lists) keep(now time.Time, es []edits.Entry, who *auditor, node wire.No
 		l.log.Error().Err(wrong).Str("file", l.audit.path).Msg("changes of the lists could not be written to the audit log")
 		err = errors.Join(err, wrong)
 	}
+	return err == nil
+}
+
+// write puts changes on the disk, or everything. The caller holds l.mu.
+func (l *lists) write(fresh []edits.Entry, all bool) error {
+	if all {
+		return l.kept.rewrite(l.each)
+	}
+	if err := l.kept.add(fresh); err != nil {
+		return err
+	}
+	if l.kept.worn(l.entries()) {
+		if err := l.kept.rewrite(l.each); err != nil {
+			l.log.Warn().Err(err).Str("file", l.kept.path).Msg("the changes of the lists could not be written anew: the file grows")
+		}
+	}
+	return nil
+}
+
+// sayEach is how many changes that come together are named in the log one by one.
+const sayEach = 16
+
+// say tells the operator of changes. The caller holds l.mu.
+func (l *lists) say(now time.Time, lines []auditLine, all bool) {
+	if len(lines) > sayEach || all {
+		l.log.Info().Int("changes", len(lines)).Bool("and_more", all).Msg("lists were changed, most of it by other nodes")
+		l.events.add(now, eventList, fmt.Sprintf("%d changes of lists at once", len(lines)))
+		return
+	}
 	for i := range lines {
 		x := &lines[i]
 		l.log.Info().Str("list", x.List).Str("op", x.Op).Str("key", x.Key).Str("node", x.Node).Msg("a list was changed")
 		l.events.add(now, eventList, fmt.Sprintf("%s: %s %s, by node %s", x.List, x.Op, x.Key, x.Node))
 	}
-	return err == nil
 }
 
 // entries returns how many entries there are.

@@ -289,6 +289,34 @@ func TestListFiles(t *testing.T) {
 	}
 }
 
+// TestManyChanges: more changes than are told one by one are in force and kept all the same, and the audit log says that there were more.
+func TestManyChanges(t *testing.T) {
+	dir := t.TempDir()
+	n := testNode(t, map[string]setting{"state-dir": {"--state-dir", []string{dir}}})
+	const many = 1<<16 + 100
+	es := make([]edits.Entry, many)
+	for i := range es {
+		es[i] = edits.Entry{Kind: edits.Deny, Op: edits.Add, Key: edits.Key{byte(i), byte(i >> 8), byte(i >> 16)}, Node: wire.NodeID{9}, Time: uint64(i + 1)}
+	}
+	now := time.Now()
+	n.lists.machine.Load(now, es)
+	n.lists.apply(now)
+	last := wire.InfoHash(es[many-1].Key)
+	if v := n.tracker.Access().Torrent(&last); v != access.DeniedTorrent {
+		t.Errorf("the last one is %v", v)
+	}
+	n.lists.close()
+	kept, f, err := reopened(filepath.Join(dir, "lists.edits"))
+	if err != nil || len(kept) != many {
+		t.Fatalf("%d of %d are kept: %v", len(kept), many, err)
+	}
+	f.f.Close()
+	log, err := os.ReadFile(filepath.Join(dir, "audit.log"))
+	if lines := strings.Split(strings.TrimSpace(string(log)), "\n"); err != nil || len(lines) != 1<<16+1 || !strings.Contains(lines[1<<16], `"more"`) {
+		t.Errorf("%d lines in the audit log: %v", len(lines), err)
+	}
+}
+
 // TestWrongList: a wrong file stops the program before it opens a socket, and its line is named.
 func TestWrongList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "list")
