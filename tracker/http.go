@@ -60,13 +60,14 @@ type HTTP struct {
 	places    places
 	exchanges sync.Pool // of *exchange
 
-	turns   atomic.Uint64
-	tallies [64]tally // loops and connections take turns, so that few busy ones share one
+	handshakes atomic.Int64 // under way
+	turns      atomic.Uint64
+	tallies    [64]tally // loops and connections take turns, so that few busy ones share one
 }
 
 // httpRefusals are the refusals of this server.
 var httpRefusals = []refusal{
-	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept,
+	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept, refuseHandshake,
 	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey,
 }
 

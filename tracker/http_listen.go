@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -84,6 +85,7 @@ func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 type httpListener struct {
 	*HTTP
 	ctx     context.Context // of the whole Serve
+	tls     *tls.Config     // nil: connections are plain
 	ending  atomic.Bool     // set before the deadlines of all connections are shortened
 	running sync.WaitGroup  // the goroutines of the connections
 
@@ -144,8 +146,7 @@ func (l *httpListener) start(conn net.Conn) {
 		return
 	}
 	l.tallies[number].connects.Add(1)
-	conn.SetDeadline(time.Now().Add(firstTimeout))
-	l.talk(conn, from, l.exchanges.Get().(*exchange), number, readOn)
+	l.talk(l.encrypt(conn), from, l.exchanges.Get().(*exchange), number, readOn)
 }
 
 // talk serves a connection that has a place in a goroutine of its own, with an exchange that may hold something already. The first deadline is
@@ -156,7 +157,9 @@ func (l *httpListener) talk(conn net.Conn, from netip.Addr, x *exchange, number 
 	l.mu.Unlock()
 	l.running.Go(func() {
 		x.tally, x.ending, x.toll.shard = &l.tallies[number], &l.ending, number
-		x.converse(l.ctx, conn, from, p)
+		if l.shakeHands(conn, x.tally) {
+			x.converse(l.ctx, conn, from, p)
+		}
 		if x.pacing != nil {
 			x.payLast()
 		}

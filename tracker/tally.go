@@ -23,6 +23,7 @@ const (
 	refuseConnections                 // HTTP: too many connections are open
 	refuseClient                      // HTTP: too many of them are this client's
 	refuseTimeout                     // HTTP: no whole head in time, or the answer was not taken in time
+	refuseHandshake                   // HTTP: TLS that failed, took too long, or was one too many under way
 	refuseAccept                      // HTTP: the system had no connection to give
 	refuseShort                       // UDP: no whole header
 	refuseLong                        // UDP: longer than any request
@@ -39,7 +40,7 @@ const (
 )
 
 var refusalNames = [refusals]string{
-	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "accept",
+	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "tls_handshake", "accept",
 	"short", "long", "protocol", "connection_id", "action", "receive", "send",
 	"denied", "unlisted", "denied_client", "passkey",
 }

@@ -17,12 +17,14 @@ import (
 
 // config is everything `starling serve` can be told, checked.
 type config struct {
-	http, udp, admin []string // addresses to listen on; none: off
-	trustedProxies   []netip.Prefix
-	fullScrape       []netip.Prefix
-	adminHosts       []string   // under which the admin address is asked for, besides addresses
-	adminToken       adminToken // zero: there is none
-	tokenWarning     string     // what is to be said of its file
+	http, https, udp, admin       []string // addresses to listen on; none: off
+	tlsCert, tlsKey               string   // files
+	mostConnections, maxPerClient int      // over HTTP and HTTPS
+	trustedProxies                []netip.Prefix
+	fullScrape                    []netip.Prefix
+	adminHosts                    []string   // under which the admin address is asked for, besides addresses
+	adminToken                    adminToken // zero: there is none
+	tokenWarning                  string     // what is to be said of its file
 
 	interval, minInterval, peerTimeout time.Duration
 	numWant, maxNumWant                int
@@ -139,7 +141,7 @@ func (o *option) apply(s setting) error {
 // check judges the settings together. Of two that contradict each other only
 // through a default, the default gives way.
 func (c *config) check() error {
-	for _, p := range []*[]string{&c.http, &c.udp, &c.admin} {
+	for _, p := range []*[]string{&c.http, &c.https, &c.udp, &c.admin} {
 		if len(*p) == 1 && (*p)[0] == off {
 			*p = nil
 		}
@@ -157,6 +159,21 @@ func (c *config) check() error {
 		c.numWant = c.maxNumWant
 	}
 	return c.checkPacing()
+}
+
+// checkTLS refuses addresses without a certificate and a certificate without addresses.
+func (c *config) checkTLS() error {
+	switch {
+	case len(c.https) > 0 && c.tlsCert == "":
+		return fmt.Errorf("%s: tls-cert is missing, the file with the certificate", c.where("https"))
+	case len(c.https) > 0 && c.tlsKey == "":
+		return fmt.Errorf("%s: tls-key is missing, the file with the certificate's private key", c.where("https"))
+	case len(c.https) == 0 && c.tlsCert != "":
+		return fmt.Errorf("%s: nothing is served over TLS without https", c.where("tls-cert"))
+	case len(c.https) == 0 && c.tlsKey != "":
+		return fmt.Errorf("%s: nothing is served over TLS without https", c.where("tls-key"))
+	}
+	return nil
 }
 
 // checkPacing refuses what would have no effect: an operator who asks for it believes that it has.

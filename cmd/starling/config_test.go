@@ -90,6 +90,13 @@ var samples = map[string][3]string{
 	"tracker-id":          {"7f3a91c2", "00000001", "FFFFFFFF"},
 	"log-level":           {"debug", "warn", "error"},
 	"log-format":          {"json", "console", "json"},
+
+	"https":    {":1", ":2", ":3"},
+	"tls-cert": {"testdata/keys/one", "testdata/keys/two", "testdata/keys/three"},
+	"tls-key":  {"testdata/keys/one", "testdata/keys/two", "testdata/keys/three"},
+
+	"max-connections":            {"101", "102", "103"},
+	"max-connections-per-client": {"101", "102", "103"},
 }
 
 // needs are the flags without which an option is refused, because it would have no effect.

@@ -39,7 +39,7 @@ func judgeServing(phase int32, ready bool, s *status) verdict {
 		return verdict{moodWarn, "Draining", "it answers what is in hand and ends"}
 	case phase == phaseStarting:
 		return verdict{moodWarn, "Starting", ""}
-	case len(s.Listen.HTTP)+len(s.Listen.UDP) == 0:
+	case len(s.Listen.HTTP)+len(s.Listen.HTTPS)+len(s.Listen.UDP) == 0:
 		return verdict{moodWarn, "Not serving", "it listens nowhere for announces"}
 	case !ready:
 		why := "looking for a node to ask"

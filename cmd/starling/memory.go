@@ -57,7 +57,10 @@ func (c *config) storeBudget() *tracker.Budget {
 
 // maxConnections returns how many connections there is memory for, 0 for as many as usual.
 func (c *config) maxConnections() int {
-	return int(min(c.memoryLimit/memoryPart/2/connectionMemory, tracker.DefaultMaxConnections))
+	if c.memoryLimit == 0 {
+		return c.mostConnections
+	}
+	return int(min(c.memoryLimit/memoryPart/2/connectionMemory, int64(c.mostConnections)))
 }
 
 // runMemory keeps the collector's target and says when memory gets tight, until ctx ends.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -62,11 +63,13 @@ type node struct {
 	statusPage *document.Document
 	fullScrape *fullscrape.Scrape // nil: nobody may ask
 
-	iface         string // on which live sync meets the other nodes; empty: it is off
-	httpListeners []net.Listener
-	udpConns      []*net.UDPConn
-	admin         net.Listener  // nil: off
-	group         livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
+	certificate    *certificate // nil: nothing is served over TLS
+	httpsListeners []net.Listener
+	iface          string // on which live sync meets the other nodes; empty: it is off
+	httpListeners  []net.Listener
+	udpConns       []*net.UDPConn
+	admin          net.Listener  // nil: off
+	group          livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
 
 	budget *tracker.Budget // of the swarms; nil: there is no limit
 
@@ -103,6 +106,9 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if n.lists, err = newLists(cfg, log, &n.events); err != nil {
 		return nil, err
 	}
+	if n.certificate, err = openCertificate(cfg, n.certificateNews); err != nil {
+		return nil, err
+	}
 	err = n.listen()
 	if err == nil {
 		err = n.joinGroup(iface)
@@ -131,6 +137,13 @@ func (n *node) listen() error {
 			return n.cannotListen("http", err)
 		}
 		n.httpListeners = append(n.httpListeners, lns...)
+	}
+	for _, addr := range n.cfg.https {
+		lns, err := tracker.ListenHTTP(addr, 1)
+		if err != nil {
+			return n.cannotListen("https", err)
+		}
+		n.httpsListeners = append(n.httpsListeners, lns...)
 	}
 	for _, addr := range n.cfg.udp {
 		conns, err := tracker.ListenUDP(addr, runtime.GOMAXPROCS(0))
@@ -166,7 +179,7 @@ func (n *node) cannotListen(flag string, err error) error {
 
 // close gives the sockets back.
 func (n *node) close() {
-	for _, ln := range n.httpListeners {
+	for _, ln := range slices.Concat(n.httpListeners, n.httpsListeners) {
 		ln.Close()
 	}
 	for _, conn := range n.udpConns {
@@ -235,7 +248,7 @@ func (n *node) assemble(who *identity) error {
 	}
 	n.openFullScrape()
 	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{
-		TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, Long: n.longAnswers(),
+		TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, Long: n.longAnswers(), MaxPerClient: n.cfg.maxPerClient,
 		MaxConnections: n.cfg.maxConnections(),
 	})
 	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing})
@@ -293,6 +306,12 @@ func (n *node) run(ctx context.Context) error {
 	for _, ln := range n.httpListeners {
 		servers.start("http", func(ctx context.Context) error { return n.http.Serve(ctx, ln) })
 	}
+	for _, ln := range n.httpsListeners {
+		servers.start("https", func(ctx context.Context) error { return n.http.ServeTLS(ctx, ln, n.certificate.config()) })
+	}
+	if n.certificate != nil {
+		rest.start("certificate", n.certificate.run)
+	}
 	for _, conn := range n.udpConns {
 		servers.start("udp", func(ctx context.Context) error { return n.udp.Serve(ctx, conn) })
 	}
@@ -333,7 +352,7 @@ func (n *node) run(ctx context.Context) error {
 func (n *node) logStart() {
 	s := n.status(time.Now())
 	n.log.Info().Str("version", s.Version).Str("tracker_id", s.TrackerID).
-		Strs("http", s.Listen.HTTP).Strs("udp", s.Listen.UDP).Str("admin", s.Listen.Admin).
+		Strs("http", s.Listen.HTTP).Strs("https", s.Listen.HTTPS).Strs("udp", s.Listen.UDP).Str("admin", s.Listen.Admin).
 		Str("livesync_interface", s.Livesync.Interface).Str("livesync_group", s.Livesync.Group).
 		Msg("serving")
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // serveFlags are the flags that scripts rely on; --config is the one flag that is no option.
-const serveFlags = `http udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
+const serveFlags = `http https tls-cert tls-key max-connections max-connections-per-client udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
 	cluster-key-file livesync-node-plain public-url admin-token-file admin-host full-scrape
@@ -45,11 +45,13 @@ func TestBadValues(t *testing.T) {
 	number := []string{"0", "-1", "1001", "many", "1.5", "1e2", "99999999999999999999"}
 	rate := []string{"0MB/s", "-1MB/s", "0B/s", "0.4B/s", "10MB", "10mb/s", "200/s", "MB/s", "1e3KB/s", "NaNMB/s", "99999999999999GB/s"}
 	bad := map[string][]string{
-		"http": address, "udp": address, "admin": address,
+		"http": address, "https": address, "udp": address, "admin": address,
 		"trusted-proxy": network, "full-scrape": network, "livesync-node": append([]string{"fd00::/8", "::1"}, network...),
 		"interval": duration, "min-interval": duration, "peer-timeout": duration, "livesync-flush": duration,
 		"livesync-renew": duration, "beacon-interval": duration, "first-beacon-delay": duration, "snapshot-interval": duration,
 		"numwant": number, "max-numwant": number,
+		"max-connections": {"0", "-1", "all", "1048577"}, "max-connections-per-client": {"0", "-1", "some", "1048577"},
+		"tls-cert": {"/nonexistent/cert.pem", "/dev"}, "tls-key": {"/nonexistent/key.pem", "/dev"},
 		"rate": rate, "uplink": rate, "livesync-rate": rate,
 		"announce-rate":       {"0/s", "-1/s", "2000", "2000/m", "1MB/s", "many/s", "1e3/s", "0.4/s", "/s"},
 		"rate-sharing":        {"equal", "Fair"},

@@ -21,6 +21,7 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 	go func() {
 		defer close(ended)
 		for range hangups {
+			n.certificate.check(true)
 			n.reload(read())
 			n.lists.reread(time.Now(), true)
 		}

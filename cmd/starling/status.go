@@ -46,6 +46,7 @@ type protocolCounts struct {
 // listenStatus tells where a node listens, with the ports it was given for port 0.
 type listenStatus struct {
 	HTTP  []string `json:"http"`
+	HTTPS []string `json:"https"`
 	UDP   []string `json:"udp"`
 	Admin string   `json:"admin"`
 }
@@ -78,9 +79,12 @@ func (n *node) status(now time.Time) status {
 }
 
 func (n *node) listenStatus() listenStatus {
-	l := listenStatus{HTTP: []string{}, UDP: []string{}}
+	l := listenStatus{HTTP: []string{}, HTTPS: []string{}, UDP: []string{}}
 	for _, ln := range n.httpListeners {
 		l.HTTP = append(l.HTTP, ln.Addr().String())
+	}
+	for _, ln := range n.httpsListeners {
+		l.HTTPS = append(l.HTTPS, ln.Addr().String())
 	}
 	for _, conn := range n.udpConns {
 		l.UDP = append(l.UDP, conn.LocalAddr().String())

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,17 @@ var (
 // setText takes any text.
 func setText(p *string) func(string) error {
 	return func(s string) error { *p = s; return nil }
+}
+
+// setFile takes the name of a file that can be read.
+func setFile(p *string) func(string) error {
+	return func(s string) error {
+		if _, err := os.ReadFile(s); err != nil {
+			return err
+		}
+		*p = s
+		return nil
+	}
 }
 
 // setChoice takes one of the given words.
