@@ -266,7 +266,7 @@ func TestBadFile(t *testing.T) {
 	for text, words := range map[string][]string{
 		`intervall = "30m"`:             {"unknown key intervall", "did you mean interval?"},
 		`config = "other.toml"`:         {"unknown key config"},
-		`https = [":443"]`:              {"unknown key https"},
+		`htps = [":443"]`:               {"unknown key htps"},
 		`redirect = "yes"`:              {"key redirect", "yes"},
 		`one-root = 1`:                  {"key one-root", "one-root = true"},
 		`rate = 1000000`:                {"key rate", `rate = "RATE"`},

@@ -95,7 +95,6 @@ func TestCommandLineErrors(t *testing.T) {
 // TestLaterFlags: a flag of a part that is not there yet is unknown, not ignored.
 func TestLaterFlags(t *testing.T) {
 	for _, name := range []string{
-		"https", "tls-cert", "tls-key",
 		"full-scrape", "user", "relay",
 	} {
 		invoke(t, nil, silent("--"+name, "1")...).wantUsageError(t, "unknown flag --"+name)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -60,7 +61,7 @@ func (c *config) maxConnections() int {
 	if c.memoryLimit == 0 {
 		return c.mostConnections
 	}
-	return int(min(c.memoryLimit/memoryPart/2/connectionMemory, int64(c.mostConnections)))
+	return int(min(c.memoryLimit/memoryPart/2/connectionMemory, int64(cmp.Or(c.mostConnections, tracker.DefaultMaxConnections))))
 }
 
 // runMemory keeps the collector's target and says when memory gets tight, until ctx ends.
