@@ -3,6 +3,7 @@ package livesync
 import (
 	"crypto/tls"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -74,9 +75,10 @@ func newCatching(cfg *Config) (*catching, error) {
 func (c *catching) start(now time.Time) {
 	c.journal.Begin(now)
 	c.journal.Learn(now, now.Sub(c.Recalled), c.Memory.Stops)
-	c.Memory = catchup.Memory{}
 	c.returns.Begin(now)
 	c.machine = catchup.NewMachine(now, c.Since, c.Part, c.Timeout)
+	c.machine.Recall(c.Recalled, c.Memory.Known)
+	c.Memory = catchup.Memory{}
 }
 
 // blur is how much longer ago than it says a peer of an excerpt may have been told or seen, with room: stores count in ticks. Stops
@@ -130,7 +132,7 @@ func (n *Node) heedOther(now time.Time, sender *node, st *wire.State) {
 	}
 	c.machine.Heard(now, catchup.Other{
 		Want:   catchup.Want{ID: sender.id, Epoch: sender.life.epoch, Addr: netip.AddrPortFrom(sender.address.Addr(), st.CatchUpPort)},
-		Uptime: uptime(st.Sent, sender.life.epoch), Health: st.Health, Peers: st.Peers, New: sender.life.whole,
+		Uptime: uptime(st.Sent, sender.life.epoch), Health: st.Health, Peers: st.Peers, First: sender.life.first,
 	})
 	c.poke()
 }
@@ -156,7 +158,20 @@ func (n *Node) Remembers(now time.Time) catchup.Memory {
 	if n.catch == nil {
 		return catchup.Memory{}
 	}
-	return catchup.Memory{Stops: n.catch.journal.Since(now, time.Time{})}
+	return catchup.Memory{Stops: n.catch.journal.Since(now, time.Time{}), Known: n.knowsOthers(now)}
+}
+
+// knowsOthers returns how far the node knows what others told: of what it says so, all was applied.
+func (n *Node) knowsOthers(now time.Time) []catchup.Known {
+	n.order.Lock()
+	defer n.order.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.catch
+	if c.machine == nil {
+		return c.Memory.Known
+	}
+	return c.machine.Knows(now, n.knows(now))
 }
 
 // SetCatchUpPort is told at which port other nodes may ask this one; 0: at none.
@@ -273,7 +288,8 @@ func (n *Node) FetchOver(now time.Time, err error) {
 		err = catchup.ErrCounts
 	}
 	p := l.Progress()
-	c.machine.Ended(now, &p.Header, err)
+	known := slices.DeleteFunc(p.Known, func(k catchup.Known) bool { return k.ID == n.ident.id })
+	c.machine.Ended(now, &p.Header, known, err)
 	c.status.Running, c.status.Took = false, now.Sub(l.Asked())
 	if err != nil {
 		c.status.Failed++
@@ -300,7 +316,7 @@ func (n *Node) learner() *catchup.Learner {
 // Answer returns the stream that another node asks for, block by block.
 func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error) {
 	c := n.catch
-	complete, ok := n.answers(now, &r)
+	complete, known, ok := n.answers(now, &r)
 	if !ok {
 		return nil, catchup.ErrTarget
 	}
@@ -313,18 +329,25 @@ func (n *Node) Answer(now time.Time, r catchup.Request) (*catchup.Teller, error)
 		}
 	}
 	h.Torrents, h.Peers = c.Count()
-	return catchup.NewTeller(now, h, catchup.Memory{Stops: leavers}, c.Walk(h.Within)), nil
+	return catchup.NewTeller(now, h, catchup.Memory{Stops: leavers, Known: known}, c.Walk(h.Within)), nil
 }
 
-// answers reports whether it is this node that is asked, and whether it knows all that the cluster knows.
-func (n *Node) answers(now time.Time, r *catchup.Request) (complete, ok bool) {
+// answers reports whether it is this node that is asked, whether it knows all that the cluster knows, and how far it knows what others told: of what
+// it says so all was applied.
+func (n *Node) answers(now time.Time, r *catchup.Request) (complete bool, known []catchup.Known, ok bool) {
+	n.order.Lock()
+	defer n.order.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.catch
 	if c == nil || c.machine == nil || r.Target != n.ident.id || !n.keyed.mine(r.TargetEpoch) {
-		return false, false
+		return false, nil, false
 	}
-	return c.machine.Complete(now), true
+	known = c.machine.Knows(now, n.knows(now))
+	if k, wants := c.machine.Wants(now); wants {
+		known = append(known, k)
+	}
+	return c.machine.Complete(now), known, true
 }
 
 // CaughtUp reports whether the node may be sent clients: it has caught up since its start, or there was nobody to ask. A

@@ -99,6 +99,9 @@
 //	Receive -> noted -> Apply           the stream -> without what was noted -> Restore
 //	Offer   -> noted, queue                                                     again what was noted during it
 //
+// A stream begins with how far its teller knows each other node, and so does the snapshot: what no stream can have brought, since its teller lay behind
+// itself, is found by that and asked of the node that told it.
+//
 // For those who ask us there is a journal of the stops of the last ten minutes: of all else the store has the present state. One of all other records
 // of the last two minutes is for ourselves: in the store a peer has the tick in which it was seen only, and a stop elsewhere may lie in the same one.
 //

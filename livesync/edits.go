@@ -118,7 +118,7 @@ func (n *Node) editsRequest(from wire.NodeID) (addr netip.AddrPort, request []by
 
 // answerEdits returns what another node may lack of the lists.
 func (n *Node) answerEdits(now time.Time, r catchup.Request, sums []byte) (frames func() []byte, err error) {
-	if _, ok := n.answers(now, &r); !ok {
+	if _, _, ok := n.answers(now, &r); !ok {
 		return nil, catchup.ErrTarget
 	}
 	return n.edits.Answer(sums)

@@ -32,7 +32,7 @@ type life struct {
 	bye      bool      // it has said that it ends
 	inquired time.Time // when it asked us last, by STATE
 	asks     bool      // its latest STATE asks us
-	whole    bool      // all that it told in this epoch came or will be asked for
+	first    uint32    // the first packet of records of this epoch that can have come
 }
 
 // hear takes in what a STATE says. Texts are made anew only when they have changed.

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"starling/livesync/catchup"
 	"starling/livesync/repair"
 	"starling/wire"
 )
@@ -30,7 +31,7 @@ func newMending(cfg *Config, rng *rand.Rand) *mending {
 // it had not sent when we heard of the epoch, at since. What it sent before that is not asked for, in an earlier life we may have applied it: it is caught
 // up. The caller holds n.mu.
 func (n *Node) believed(now time.Time, sender *node, first uint32, since time.Time) {
-	sender.life.whole = first == 0
+	sender.life.first = first
 	n.keyed.mending.Open(now, sender.id, sender.life.epoch, first, since)
 	n.log.Info().Stringer("node", sender.id).Stringer("address", sender.address).Uint64("epoch", sender.life.epoch).
 		Msg("a node has shown that it has the cluster key and lives")
@@ -82,11 +83,7 @@ func (n *Node) held(now time.Time) (*node, wire.Packet) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.keyed.mending
-	for id, since, lost := m.Lost(); lost; id, since, lost = m.Lost() {
-		if n.behind != nil {
-			n.behind(now, id, since.Add(-mendMargin-n.cfg.Flush))
-		}
-	}
+	n.passLost(now)
 	b := m.Ready()
 	if b == nil {
 		return nil, wire.Packet{}
@@ -97,6 +94,28 @@ func (n *Node) held(now time.Time) (*node, wire.Packet) {
 		sender = &node{id: p.From} // forgotten meanwhile
 	}
 	return sender, p
+}
+
+// passLost passes on what was given up. The caller holds n.mu.
+func (n *Node) passLost(now time.Time) {
+	m := n.keyed.mending
+	for id, since, lost := m.Lost(); lost; id, since, lost = m.Lost() {
+		if n.behind != nil {
+			n.behind(now, id, since.Add(-mendMargin-n.cfg.Flush))
+		}
+	}
+}
+
+// knows returns how far we know what the others told that we hear. The caller holds n.mu.
+func (n *Node) knows(now time.Time) (all []catchup.Known) {
+	n.passLost(now)
+	for _, o := range n.nodes.sorted(now) {
+		if o.life.epoch != 0 {
+			next, at := n.keyed.mending.InStep(o.id)
+			all = append(all, catchup.Known{ID: o.id, Epoch: o.life.epoch, Next: next, Age: max(now.Sub(at), 0) + n.cfg.Flush})
+		}
+	}
+	return all
 }
 
 // heedControl deals with what a believed node says of packets. The caller holds n.mu.

@@ -116,6 +116,9 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 	}
 	marks := metaOf(m)
 	r.there.add(uint64(hash)<<32 | uint64(s.swarms.key.peer(p.words(w))))
+	if m.Flags&wire.MarkOnly != 0 {
+		return old != nil && mend(old, marks)
+	}
 	if old == nil {
 		p[2] |= s.stamps(age, told) | marks
 		return s.restoreNew(tor, table, &p) && marks&completed != 0
@@ -125,8 +128,7 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 	mine := s.seenAge(was)
 	tied := moved && mine <= age+1 && age <= mine+1
 	if mine < age && !tied || tied && table&roleBit == 0 { // fresher, and so is what it is
-		*old |= marks & completed
-		return mark
+		return mend(old, marks)
 	}
 	if mine < age+2 {
 		age = mine // streams to and fro must not make it younger each time
@@ -144,6 +146,13 @@ func (r *Restorer) restore(s *shard, at time.Duration, tor *torrent, hash uint32
 	s.swarms.remove(&tor.peers[table^roleBit], w, &p)
 	s.left(tor, table^roleBit, p.words(w))
 	return s.restoreNew(tor, table, &p) && mark
+}
+
+// mend adds a completion mark to those of a peer that stays as it is, and reports whether it is news here.
+func mend(old *uint64, marks uint64) (mark bool) {
+	mark = marks&completed&^*old != 0
+	*old |= marks & completed
+	return mark
 }
 
 // restoreNew stores a peer that is in neither table, and reports whether there was room.

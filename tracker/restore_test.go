@@ -126,6 +126,7 @@ func TestRestoreMerges(t *testing.T) {
 		{"completed there", 0, 10 * time.Minute, wire.Member{Flags: wire.Seeding | wire.Complete, Seen: minute}, Counts{Seeders: 1, Downloaded: 7}, 7},
 		{"both know completions", wire.Seeding | wire.Complete, 10 * time.Minute, wire.Member{Flags: wire.Seeding | wire.Complete, Seen: minute}, Counts{Seeders: 1, Downloaded: 1}, 1},
 		{"more here", wire.Seeding | wire.Complete, time.Minute, wire.Member{Flags: wire.Seeding, Seen: minute}, Counts{Seeders: 1, Downloaded: 1}, 0},
+		{"only its mark counts", 0, 10 * time.Minute, wire.Member{Flags: wire.Seeding | wire.Complete | wire.MarkOnly, Seen: minute}, Counts{Leechers: 1, Downloaded: 1}, 0},
 		{"silent there", wire.Seeding, time.Minute, wire.Member{Seen: 46 * minute}, Counts{Seeders: 1}, 0},
 	} {
 		tr := newTracker(nil)

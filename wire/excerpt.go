@@ -16,6 +16,9 @@ const (
 // Partial marks a member of a swarm that wants no more pieces (BEP 21). No livesync record carries it.
 const Partial Flags = 0x10
 
+// MarkOnly marks a member of which more is known than the excerpt says: nothing of it counts but its completion, if the peer is there. It never is on the wire.
+const MarkOnly Flags = 0x08
+
 // Bits of a member's first byte.
 const (
 	memberOver6 = 0x01

@@ -16,6 +16,7 @@ type Block struct {
 	Header  *Header       // of the stream, in every block
 	Excerpt *wire.Excerpt // of KindSwarms
 	Leavers []wire.Leaver // of KindLeavers
+	Known   []Known       // of KindKnown
 }
 
 // Decoder reads a stream. It is given the bytes it asks for:
@@ -33,6 +34,7 @@ type Decoder struct {
 	raw    []byte
 	x      wire.Excerpt
 	left   []wire.Leaver
+	known  []Known
 	block  Block
 }
 
@@ -86,7 +88,7 @@ func (d *Decoder) readHead(b []byte) error {
 	if stored > raw || raw > maxRaw {
 		return ErrBlock
 	}
-	if kind := Kind(b[0]); kind > KindEnd || (kind == KindHeader) != (d.kind == 0) || kind == 0 {
+	if kind := Kind(b[0]); kind > KindKnown || (kind == KindHeader) != (d.kind == 0) || kind == 0 {
 		return ErrOrder
 	}
 	d.body, d.size = true, int(stored)+blockTail
@@ -128,6 +130,11 @@ func (d *Decoder) read(raw []byte) (err error) {
 		}
 		d.block.Leavers = d.left
 		d.counts.leavers += uint64(len(d.left))
+	case KindKnown:
+		if d.known, err = parseKnown(raw, d.known); err != nil {
+			return ErrBlock
+		}
+		d.block.Known = d.known
 	case KindEnd:
 		d.size = 0
 		if string(d.counts.append(nil)) != string(raw) {

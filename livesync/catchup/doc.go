@@ -6,9 +6,9 @@
 // Both are the same stream of bytes, of blocks in one order. Integers are big-endian:
 //
 //	0                    20
-//	+--------------------+--------+-----------+- ... -+-----------+-------+
-//	| starling excerpts 1| HEADER | LEAVERS * |       | SWARMS *  | END   |
-//	+--------------------+--------+-----------+- ... -+-----------+-------+
+//	+--------------------+--------+-------+-----------+- ... -+-----------+-------+
+//	| starling excerpts 1| HEADER | KNOWN | LEAVERS * |       | SWARMS *  | END   |
+//	+--------------------+--------+-------+-----------+- ... -+-----------+-------+
 //
 //	0      1            5         9          13                 13 + n
 //	+------+------------+---------+----------+------------------+----------+
@@ -21,11 +21,16 @@
 //	SWARMS   2  the excerpts of package wire
 //	LEAVERS  3  the leavers of package wire
 //	END      4  | swarms u64 | members u64 | leavers u64 |
+//	KNOWN    5  [ id 4 | epoch u64 | next u32 | age, ms u32 ]*
 //
 // The teller's counts of torrents and peers are how many it has in all. Flags are 0x01 SNAPSHOT and 0x02 COMPLETE: the teller knows all
 // that the cluster knows. A stream with a within that is not zero holds what the cluster learned within that time; without, everything.
 // In a snapshot, which holds everything, it is how long its node had been out of step with the cluster, and its leavers are all that
 // were in the node's journal: others may have missed them, and only this node may know.
+//
+// KNOWN says of each other node which packets of its records the teller has taken in, all below next of that epoch, and how long ago
+// it had all that the node had told; the id zero stands for the teller itself, which lacks something since then. Whoever catches up compares
+// it with the first packet that it heard of each node: what lies between the two neither has, and is asked of that node.
 //
 // The checksum is CRC-32C of everything before it, from the first byte of the stream on: a block that is damaged, missing, twice or
 // in the wrong place is found out when it has come, and nothing of it is believed before. No block is longer than 256 KiB, packed or not, so that
@@ -45,11 +50,12 @@
 //	 |  <--------------------------------------------------> |
 //	 |  request: who asks, who is asked, within -----------> |  is that us, and this start of us?
 //	 |                                                       |  stops from the journal, a walk over the store
-//	 |  <--------------------------- HEADER LEAVERS SWARMS   |  block by block, as the budget has it
+//	 |  <--------------------- HEADER KNOWN LEAVERS SWARMS   |  block by block, as the budget has it
 //	 |  is that who we asked?                                |
 //	 |  store it; live records of meanwhile win              |
 //	 |  <------------------------------------------- END     |
 //	 |  it held all: forget who was not in it                |
+//	 |  it was for the start: what did the teller not know?  |
 //
 // The [Machine] says when, whom and since when; a [Learner] takes a stream in; a [Teller] makes one; [Fetch] and [Server] carry it. All but the last
 // two are told the time and have no sockets. A stream that breaks off has told nothing wrong: the next source is asked for the same.

@@ -74,6 +74,7 @@ type Learner struct {
 	want    Want
 	dec     *Decoder
 	header  Header
+	known   []Known
 	ended   bool
 	counts  counts // what was taken in
 	gone    int    // peers forgotten at the end
@@ -111,8 +112,10 @@ func (l *Learner) Believe(now time.Time, own, came []wire.Leaver) {
 
 // notes is what a journal has of a peer.
 type notes struct {
-	last time.Time
-	n    int
+	last  time.Time
+	n     int
+	told  int  // how many the teller has told of
+	known bool // it knows of the last, so that what it says of the peer came afterwards
 }
 
 // latest returns when each peer is noted last, and how often it is.
@@ -175,6 +178,10 @@ func (l *Learner) Take(now time.Time, b []byte) error {
 			peers += l.header.Peers
 		}
 		l.restore = l.store.Restore(min(peers, maxPeers))
+	case KindKnown:
+		if len(l.known) < maxLacks {
+			l.known = append(l.known, block.Known...)
+		}
 	case KindLeavers:
 		l.leave(now, late, block.Leavers)
 	case KindSwarms:
@@ -211,14 +218,7 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 		k := peerKey{v.InfoHash, v.Peer}
 		at := now.Add(-late - time.Duration(v.Age)*time.Millisecond)
 		_, noted := l.noted[k]
-		own, ok := l.stopped[k]
-		if off := own.last.Sub(at); ok && (off < stopError || own.n == 1 && off < pauseError) {
-			delete(l.stopped, k) // the teller knows of it: what it says of the peer came afterwards
-		}
-		if noted || ok && own.last.Add(time.Second).After(at) || at.Before(l.want.Since.Add(-2*margin)) {
-			continue
-		}
-		if back, ok := l.came[k]; ok && back.last.After(at.Add(returnError)) {
+		if noted || l.heardOf(k, at) || at.Before(l.want.Since.Add(-2*margin)) {
 			continue
 		}
 		kept = append(kept, v)
@@ -228,6 +228,24 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 	if l.store.Learned != nil {
 		l.store.Learned(now, late, kept)
 	}
+}
+
+// heardOf is told of each stop of a peer that the teller knows, and reports whether it is one that we know ourselves, or the peer came back since. Of a
+// peer that came back after our last stop, and of which the teller knows no more stops than we do, it knows the same ones, some of which
+// it heard late. The caller holds l.mu.
+func (l *Learner) heardOf(k peerKey, at time.Time) bool {
+	back, came := l.came[k]
+	own, ok := l.stopped[k]
+	if ok {
+		own.told++
+		off := own.last.Sub(at)
+		own.known = own.known || off < stopError || own.n == 1 && off < pauseError
+		l.stopped[k] = own
+		if off > -time.Second || came && back.last.After(own.last) && own.told <= own.n && off > -pauseError {
+			return true
+		}
+	}
+	return came && back.last.After(at.Add(returnError))
 }
 
 // swarms stores a block without the peers that are known better.
@@ -265,12 +283,16 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 			m := members[j]
 			k := peerKey{s.InfoHash, m.Peer}
 			if completed, noted := l.noted[k]; noted {
-				if completed && m.Flags&wire.Complete != 0 {
-					done--
+				if m.Flags&wire.Complete == 0 {
+					continue
 				}
-				continue
+				if completed {
+					done--
+					continue
+				}
+				m.Flags |= wire.MarkOnly // when it completed has not been heard here
 			}
-			if at, ok := l.stopped[k]; ok && at.last.After(made.Add(-time.Duration(m.Seen)*time.Millisecond)) {
+			if at, ok := l.stopped[k]; ok && !at.known && m.Flags&wire.MarkOnly == 0 && at.last.After(made.Add(-time.Duration(m.Seen)*time.Millisecond)) {
 				continue
 			}
 			x.Members[out] = m
@@ -297,9 +319,10 @@ type Progress struct {
 	Peers    uint64
 	Stops    uint64
 	Gone     int // peers forgotten at the end because the stream did not have them
+	Known    []Known
 }
 
 // Progress returns how far it has come. It may be called between two calls of Take.
 func (l *Learner) Progress() Progress {
-	return Progress{l.header, l.counts.swarms, l.counts.members, l.counts.leavers, l.gone}
+	return Progress{l.header, l.counts.swarms, l.counts.members, l.counts.leavers, l.gone, l.known}
 }

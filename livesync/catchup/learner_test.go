@@ -234,3 +234,37 @@ func TestLearnerRefuses(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestCameBackSoon: who came back here soon after a stop that we know is not taken out by the same stop, which the teller heard late; but is by
+// one more of which the teller knows.
+func TestCameBackSoon(t *testing.T) {
+	var s notebook
+	s.members, s.counts = map[peerKey]wire.Member{}, map[wire.InfoHash]uint64{}
+	stop := func(peer int, age uint32) wire.Leaver {
+		return wire.Leaver{InfoHash: h1, Peer: peer4(peer), Age: age}
+	}
+	l := NewLearner(epoch, s.store(), someWant)
+	l.Believe(epoch, []wire.Leaver{stop(1, 9000), stop(2, 9000)}, []wire.Leaver{stop(1, 4000), stop(2, 4000)})
+	stream := tell(someHeader, []wire.Leaver{stop(1, 5000), stop(2, 9000), stop(2, 3000)}, swarmOf(1, 0))
+	for l.Size() > 0 {
+		part := stream[:l.Size()]
+		stream = stream[len(part):]
+		if err := l.Take(epoch, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.left) != 1 || s.left[0].Peer != peer4(2) {
+		t.Errorf("left %v", s.left)
+	}
+}
+
+// TestMarkOfNoted: of a peer that was heard of meanwhile only the completion counts that was not.
+func TestMarkOfNoted(t *testing.T) {
+	var s notebook
+	learn(t, &s, someWant, nil, tell(someHeader, nil, swarmOf(7, wire.Seeding|wire.Complete, 10)), func(l *Learner) {
+		l.Note(wire.Record{InfoHash: h1, Peer: peer4(1)})
+	})
+	if m := s.members[peerKey{h1, peer4(1)}]; len(s.members) != 1 || m.Flags&wire.MarkOnly == 0 {
+		t.Errorf("%+v", s.members)
+	}
+}

@@ -41,7 +41,7 @@ type Other struct {
 	Uptime  time.Duration
 	Health  wire.Health
 	Peers   uint64
-	New     bool // nothing that it told in this epoch has passed us by
+	First   uint32 // the first packet of records of this epoch that we can have heard: what is below it has passed us by
 	heard   time.Time
 	failed  int
 	rest    time.Time // it is left alone until then
@@ -57,7 +57,10 @@ type lack struct {
 	prune    bool        // see [Want]
 	noted    time.Time   // when we learned of it
 	attempts int
-	given    bool // it is asked of anybody too, while who knows it for sure is silent
+	after    time.Time // it is not asked for before
+	again    bool      // whoever was asked lacked it itself just then
+	start    bool      // of what there was before we started
+	given    bool      // it is asked of anybody too, while who knows it for sure is silent
 }
 
 // Machine decides when to catch up, from whom and since when. It is told what happens and returns what to do:
@@ -78,10 +81,15 @@ type lack struct {
 //	doubt      it was caught up with from one that was catching  as at the start         anybody
 //	           up itself, and somebody is healthy now
 //	lost       repair gave up, or the sender has it no more      as repair says          the sender, or anybody
-//	met        a node is heard in an epoch we did not know, and  that epoch's start      the node
-//	           what it told before has passed us by
+//	met        a node is heard of which we lack what it told     when all was known that  the node
+//	           before, as did who told us all at the start       it had told
+//	again      whoever told us lacked something just then        as it says              as before, later
 //	given      who knew it fell silent, or could not be asked    as it was               anybody, and the node when it is heard again
-//	again      a node is heard in another epoch than before      when it was heard last  the node
+//	anew       a node is heard in another epoch than before      when it was heard last  the node
+//
+// What there was before the start comes from one node, which may lack what others told just then, as may our snapshot: so both say how far they
+// know each of the others (see [Known]). Until that stream has come nobody is asked for what was told before we heard it; then it is looked, node
+// by node, whether the first packet that we heard of follows on what is known.
 //
 // A node that falls silent and is heard again in the same epoch lacks us nothing: repair finds what was told meanwhile. One that was
 // started anew may have told, before, what nobody heard, and have saved it.
@@ -92,6 +100,7 @@ type Machine struct {
 	started  time.Time
 	whole    time.Duration // after which a node knows all without having caught up: everybody has announced since
 	others   map[wire.NodeID]*Other
+	known    map[wire.NodeID]secondHand // of nodes that we have not heard
 	lacks    []lack
 	going    *Want // the stream that comes
 	goes     int   // which lack it is for
@@ -108,8 +117,8 @@ type Machine struct {
 // Timeout is the peer timeout.
 func NewMachine(now, since time.Time, all bool, timeout time.Duration) *Machine {
 	return &Machine{
-		started: now, whole: timeout, others: make(map[wire.NodeID]*Other),
-		lacks: []lack{{since: since, all: all, prune: true}},
+		started: now, whole: timeout, others: make(map[wire.NodeID]*Other), known: make(map[wire.NodeID]secondHand),
+		lacks: []lack{{since: since, all: all, prune: true, start: true}},
 	}
 }
 
@@ -133,15 +142,18 @@ func (m *Machine) Heard(now time.Time, o Other) {
 func (m *Machine) meet(now time.Time, o, was *Other) {
 	m.met = now
 	switch {
-	case m.first.IsZero():
-		return // it is asked, or somebody who hears it, for all
+	case m.starts():
+		return // it is asked, or somebody who hears it, for all: see Ended
 	case was != nil:
 		m.add(lack{from: o.ID, since: was.heard.Add(-margin), noted: now})
-	case o.New:
-		return
 	default:
-		m.add(lack{from: o.ID, since: now.Add(-o.Uptime), noted: now})
+		m.compare(now, o)
 	}
+}
+
+// starts reports whether what there was before the start is still to come.
+func (m *Machine) starts() bool {
+	return slices.ContainsFunc(m.lacks, func(l lack) bool { return l.start })
 }
 
 // Gone is told that a node has ended.
@@ -160,7 +172,8 @@ func (m *Machine) Lost(now time.Time, id wire.NodeID, since time.Time) {
 func (m *Machine) add(l lack) {
 	for i := range m.lacks {
 		if was := &m.lacks[i]; was.from == l.from && !(m.going != nil && m.goes == i) {
-			was.noted, was.given = l.noted, false
+			was.noted, was.given, was.start, was.after = l.noted, false, was.start || l.start, l.after
+			was.again = was.again && l.again
 			if !was.since.IsZero() && l.since.Before(was.since) {
 				was.since, was.prune, was.all = l.since, l.prune, l.all || was.all
 			}
@@ -263,6 +276,9 @@ func health(o *Other) int {
 // stopped, before anybody else.
 func (m *Machine) choose(now time.Time, l *lack) *Other {
 	var first *Other
+	if now.Before(l.after) {
+		return nil
+	}
 	for _, o := range m.askable() {
 		if l.from != (wire.NodeID{}) && l.from != o.ID || now.Before(o.rest) {
 			continue
@@ -284,6 +300,11 @@ func (m *Machine) forget(now time.Time) {
 		o.silent = o.silent || now.Sub(o.heard) >= forgotten
 		if now.Sub(o.heard) >= remembered {
 			delete(m.others, id)
+		}
+	}
+	for id, k := range m.known {
+		if now.Sub(k.until) >= remembered {
+			delete(m.known, id)
 		}
 	}
 	for i := 0; i < len(m.lacks); i++ {
@@ -332,12 +353,12 @@ func (m *Machine) Stalled(now time.Time) bool {
 	return m.going != nil && now.Sub(m.moved) >= stall
 }
 
-// Ended is told that the stream is over: it came whole, with that header, or did not.
-func (m *Machine) Ended(now time.Time, h *Header, err error) {
+// Ended is told that the stream is over: it came whole, with that header and what its teller knew of other nodes, or did not.
+func (m *Machine) Ended(now time.Time, h *Header, known []Known, err error) {
 	if m.going == nil {
 		return
 	}
-	l, from := &m.lacks[m.goes], m.others[m.going.ID]
+	l, from, want := &m.lacks[m.goes], m.others[m.going.ID], m.going
 	start := !m.ready && l.from == wire.NodeID{}
 	i := m.goes
 	m.going = nil
@@ -353,14 +374,33 @@ func (m *Machine) Ended(now time.Time, h *Header, err error) {
 	if from != nil {
 		from.failed = 0
 		if start && from.Health == wire.CatchingUp {
-			m.doubt = &lack{since: l.since, all: l.all, prune: l.prune}
+			m.doubt = &lack{since: l.since, all: l.all, prune: l.prune, start: true}
 		}
 	}
+	was := *l
 	m.remove(i)
 	m.ready = m.ready || start
+	m.again(now, want, &was, known)
+	if was.start {
+		m.learn(want.After, was.since, known)
+		m.compareAll(now, want.ID)
+	}
 	if h.Complete && (start || h.Within == 0) {
 		m.complete = true
 	}
+}
+
+// again has what a stream was to bring asked for once more when its teller lacked something itself just then, as it says.
+func (m *Machine) again(now time.Time, w *Want, l *lack, known []Known) {
+	i := slices.IndexFunc(known, func(k Known) bool { return k.ID == wire.NodeID{} })
+	if i < 0 || l.start && m.doubt != nil || l.attempts >= maxAttempts {
+		return
+	}
+	again := lack{from: l.from, since: w.After.Add(-known[i].Age - margin), noted: now, again: true, attempts: l.attempts + 1, after: now.Add(firstRest << l.attempts)}
+	if !l.since.IsZero() && again.since.Before(l.since) {
+		again.since = l.since
+	}
+	m.add(again)
 }
 
 // Behind reports whether the node still lacks what there was before its start although others have it: it serves, since they
@@ -384,7 +424,11 @@ func (m *Machine) Due(now time.Time) time.Time {
 		due = until
 	}
 	for i := range m.lacks {
-		if l := &m.lacks[i]; l.from != (wire.NodeID{}) && m.others[l.from] == nil {
+		l := &m.lacks[i]
+		if now.Before(l.after) {
+			due = earlier(due, l.after)
+		}
+		if l.from != (wire.NodeID{}) && m.others[l.from] == nil {
 			due = earlier(due, l.noted.Add(forgotten))
 		}
 	}
@@ -406,13 +450,13 @@ func (m *Machine) Complete(now time.Time) bool {
 	return m.ready && (m.complete || now.Sub(m.started) >= m.whole)
 }
 
-// OutOfStep returns how long ago the node was in step with the cluster last, 0 when it is.
+// OutOfStep returns how long ago the node was in step with the cluster last, 0 when it is, or lacks only what is known to be one
+// node's: that is among what it [Machine.Knows].
 func (m *Machine) OutOfStep(now time.Time) (behind time.Duration) {
 	for i := range m.lacks {
-		if m.lacks[i].given {
-			continue
+		if l := &m.lacks[i]; l.from == (wire.NodeID{}) {
+			behind = max(behind, m.ago(now, l.since))
 		}
-		behind = max(behind, min(now.Sub(m.lacks[i].since), mostBehind), time.Millisecond)
 	}
 	return behind
 }

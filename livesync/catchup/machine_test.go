@@ -45,7 +45,7 @@ func (d *dialogue) look() {
 func node(id byte, epoch uint64, health wire.Health, peers uint64, uptime time.Duration) Other {
 	return Other{
 		Want:   Want{ID: wire.NodeID{3: id}, Epoch: epoch, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, id}), 9696)},
-		Uptime: uptime, Health: health, Peers: peers,
+		Uptime: uptime, Health: health, Peers: peers, First: 1,
 	}
 }
 
@@ -57,7 +57,7 @@ func (d *dialogue) line(line string) {
 		fmt.Sscan(f[i], &n)
 		return n
 	}
-	if len(f) > 1 {
+	if len(f) > 1 && f[0] != "ended" {
 		id = byte(num(1))
 	}
 	ready := d.m != nil && d.m.Ready()
@@ -81,12 +81,15 @@ func (d *dialogue) line(line string) {
 	case "lost":
 		ago, _ := time.ParseDuration(f[2])
 		d.m.Lost(d.now, wire.NodeID{3: id}, d.now.Add(-ago))
+	case "recall": // recall ID EPOCH NEXT AGE
+		age, _ := time.ParseDuration(f[4])
+		d.m.Recall(d.now, []Known{{wire.NodeID{3: id}, uint64(num(2)), uint32(num(3)), age}})
 	case "moved":
 		d.m.Moved(d.now)
-	case "ended":
-		d.m.Ended(d.now, &Header{Complete: f[1] == "complete"}, nil)
+	case "ended": // ended complete|no [lacks ID AGE | knows ID AGE]
+		d.m.Ended(d.now, &Header{Complete: f[1] == "complete"}, d.known(f[2:]), nil)
 	case "failed":
-		d.m.Ended(d.now, nil, errors.New("broken"))
+		d.m.Ended(d.now, nil, nil, errors.New("broken"))
 	default:
 		panic(line)
 	}
@@ -95,6 +98,25 @@ func (d *dialogue) line(line string) {
 	if d.m.Ready() && !ready {
 		d.say("%40s   ready, complete: %v", "", d.m.Complete(d.now))
 	}
+}
+
+// known returns that a teller knew all that the others had told, but for what one told lately: 0 is whom it does not know.
+func (d *dialogue) known(but []string) (all []Known) {
+	for id, o := range d.m.others {
+		k := Known{ID: id, Epoch: o.Epoch, Next: 1}
+		if len(but) == 3 && but[1] == fmt.Sprint(id[3]) {
+			k.Next = 0
+			k.Age, _ = time.ParseDuration(but[2])
+		}
+		all = append(all, k)
+	}
+	if len(but) == 3 && (but[1] == "0" || but[0] == "knows") {
+		var id byte
+		fmt.Sscan(but[1], &id)
+		age, _ := time.ParseDuration(but[2])
+		all = append(all, Known{ID: wire.NodeID{3: id}, Epoch: 1, Next: 9, Age: age})
+	}
+	return all
 }
 
 // wait lets time pass from one deadline to the next. Nodes are heard every second meanwhile.
@@ -117,7 +139,7 @@ func (d *dialogue) wait(w time.Duration) {
 		ready := d.m.Ready()
 		if d.m.Stalled(d.now) {
 			d.say("stalled")
-			d.m.Ended(d.now, nil, errors.New("stalled"))
+			d.m.Ended(d.now, nil, nil, errors.New("stalled"))
 		}
 		d.look()
 		if d.m.Ready() && !ready {
@@ -189,14 +211,14 @@ func TestMachineProperties(t *testing.T) {
 				m.Gone(wire.NodeID{3: id})
 			case 6:
 				if m.Going() != nil {
-					m.Ended(now, nil, errors.New("broken"))
+					m.Ended(now, nil, nil, errors.New("broken"))
 				}
 			case 7:
 				if m.Going() != nil {
-					m.Ended(now, &Header{}, nil)
+					m.Ended(now, &Header{}, nil, nil)
 				}
 			}
-			if (m.OutOfStep(now) == 0) != (m.Lacks() == 0) {
+			if m.OutOfStep(now) != 0 && m.Lacks() == 0 {
 				t.Fatalf("seed %d: %v behind with %d lacks", seed, m.OutOfStep(now), m.Lacks())
 			}
 			going := m.Going()
@@ -211,7 +233,7 @@ func TestMachineProperties(t *testing.T) {
 			now = now.Add(time.Second)
 			m.Heard(now, node(9, 1, wire.Healthy, 1, time.Hour))
 			if m.Next(now) != nil || m.Going() != nil {
-				m.Ended(now, &Header{Complete: true}, nil)
+				m.Ended(now, &Header{Complete: true}, nil, nil)
 			}
 		}
 		if !m.Ready() || m.Lacks() != 0 || m.OutOfStep(now) != 0 {

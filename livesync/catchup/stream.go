@@ -23,6 +23,7 @@ const (
 	KindSwarms
 	KindLeavers
 	KindEnd
+	KindKnown
 )
 
 // Sizes in bytes.
@@ -150,6 +151,12 @@ func (e *Encoder) Leavers(b []byte, at time.Time, l []wire.Leaver) []byte {
 	e.counts.leavers += uint64(len(l))
 	e.raw = wire.AppendLeavers(e.raw[:0], l)
 	return e.block(b, KindLeavers, at)
+}
+
+// Known does the same for a block of what the teller knows of other nodes.
+func (e *Encoder) Known(b []byte, at time.Time, ks []Known) []byte {
+	e.raw = appendKnown(e.raw[:0], ks)
+	return e.block(b, KindKnown, at)
 }
 
 // End appends the end of the stream.

@@ -15,11 +15,16 @@ type Walk func(now time.Time, dst *wire.Excerpt) (more bool)
 // Memory is what a node knows beside what its store holds.
 type Memory struct {
 	Stops []wire.Leaver // in its journal
+	Known []Known       // of what the others told
 }
 
 // Take adds what a block says of it, that much later.
 func (m *Memory) Take(late time.Duration, b *Block) {
 	late = max(late, 0)
+	for _, k := range b.Known {
+		k.Age += late
+		m.Known = append(m.Known, k)
+	}
 	for _, l := range b.Leavers {
 		if age := time.Duration(l.Age)*time.Millisecond + late; age < journalTime {
 			l.Age = uint32(age / time.Millisecond)
@@ -32,6 +37,7 @@ func (m *Memory) Take(late time.Duration, b *Block) {
 type Teller struct {
 	enc     *Encoder
 	header  Header
+	known   []Known
 	leavers []wire.Leaver
 	walk    Walk
 	begun   time.Time
@@ -43,7 +49,7 @@ type Teller struct {
 // NewTeller returns a teller of what is remembered now, and of what walk finds. The header's time is now.
 func NewTeller(now time.Time, h Header, m Memory, walk Walk) *Teller {
 	h.Time = now
-	return &Teller{enc: NewEncoder(), header: h, leavers: m.Stops, walk: walk, begun: now, stage: KindHeader}
+	return &Teller{enc: NewEncoder(), header: h, known: m.Known, leavers: m.Stops, walk: walk, begun: now, stage: KindHeader}
 }
 
 // Next returns the next bytes of the stream, nil when it is over. They are good until the next call.
@@ -53,6 +59,10 @@ func (t *Teller) Next(now time.Time) []byte {
 	case t.stage == KindHeader:
 		b = t.enc.Begin(b, &t.header)
 		t.stage = KindLeavers
+	case t.stage == KindLeavers && len(t.known) > 0:
+		n := min(len(t.known), maxRaw/knownSize)
+		b = t.enc.Known(b, t.begun, t.known[:n])
+		t.known = t.known[n:]
 	case t.stage == KindLeavers && len(t.leavers) > 0:
 		n := min(len(t.leavers), leaversInBlock)
 		b = t.enc.Leavers(b, t.begun, t.leavers[:n])

@@ -131,6 +131,18 @@ func (m *Machine) Next(id wire.NodeID) uint32 {
 	return 0
 }
 
+// InStep returns the same and when all was here last that the node had sent.
+func (m *Machine) InStep(id wire.NodeID) (next uint32, at time.Time) {
+	p := m.byID[id]
+	switch {
+	case p == nil:
+		return 0, at
+	case len(p.w.gaps) > 0:
+		return p.w.next, p.w.gaps[0].after
+	}
+	return p.w.next, p.w.raised
+}
+
 // Dropped returns how many packets were to be sent again and found no room to wait: they will be asked for again.
 func (m *Machine) Dropped() uint64 { return m.queue.dropped }
 

@@ -238,7 +238,7 @@ func (m *model) lost(by *member, e *Event) {
 				break
 			}
 			own := t.node == by.number && t.life == by.lives
-			had := func(v view) bool { return v.has(f, t) }
+			had := func(v view) bool { return v.has(f, t) && !f.undone(v.member, i) }
 			if own && !every(others, had) || !slices.ContainsFunc(others, had) || e.State && t.forgotten(others) {
 				m.perhaps(by, f, i)
 				continue
@@ -293,11 +293,19 @@ func (m *model) perhaps(by *member, f *fate, i int) {
 			if !o.up || o == by {
 				continue
 			}
-			if others++; !(view{o, o.holds()}).has(f, t) {
+			if others++; !(view{o, o.holds()}).has(f, t) || f.undone(o, i) {
 				return
 			}
 		}
 		t.fragile = others == 0
+	})
+}
+
+// undone reports whether a node that seems to have tale i has not heard of a stop before it, and so only has what was true before that: the
+// node that told both may have kept the stop, and lost what followed.
+func (f *fate) undone(by *member, i int) bool {
+	return f.tales[i].applied>>by.number&1 == 0 && slices.ContainsFunc(f.tales[:i], func(t tale) bool {
+		return t.flags == wire.Stopped && t.node == f.tales[i].node && t.applied>>by.number&1 == 0
 	})
 }
 
