@@ -60,7 +60,7 @@
 // The [Machine] says when, whom and since when; a [Learner] takes a stream in; a [Teller] makes one; [Fetch] and [Server] carry it. All but the last
 // two are told the time and have no sockets. A stream that breaks off has told nothing wrong: the next source is asked for the same.
 //
-// At most eight nodes are told at once. A connection has five seconds for the handshake and the request, and ten for every block. Before the other side has
+// At most eight nodes are told at once. A connection has five seconds for the handshake and the request, and is given up when nothing comes for ten. Before the other side has
 // shown the key it gets nothing but a handshake, and takes nobody's place: 64 such connections may be there, 8 of one address, and each that came to nothing
 // counts for a second more.
 package catchup

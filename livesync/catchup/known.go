@@ -70,13 +70,17 @@ func (m *Machine) Recall(at time.Time, ks []Known) {
 }
 
 // Knows returns how far this node knows what others told, given what came of those that it hears: for who catches up from
-// it, and for its own snapshot. While it has not caught up since its start that is what it heard of: what those that it hears told
-// before it does not know.
+// it, and for its own snapshot. While it has not caught up since its start it does not know what those that it hears told since theirs.
 func (m *Machine) Knows(now time.Time, heard []Known) (all []Known) {
-	if m.starts() {
-		heard = nil
-	}
+	starts := m.starts()
 	for _, k := range heard {
+		if starts {
+			o, known := m.others[k.ID], m.known[k.ID]
+			if o == nil || !known.until.IsZero() {
+				continue
+			}
+			k.Next, k.Age = 0, now.Sub(o.heard)+o.Uptime
+		}
 		for i := range m.lacks {
 			if l := &m.lacks[i]; l.from == k.ID {
 				k.Next, k.Age = 0, max(k.Age, m.ago(now, l.since))
@@ -85,7 +89,7 @@ func (m *Machine) Knows(now time.Time, heard []Known) (all []Known) {
 		all = append(all, k)
 	}
 	for _, id := range m.hearsays() {
-		if k := m.known[id]; !slices.ContainsFunc(heard, func(h Known) bool { return h.ID == id }) {
+		if k := m.known[id]; !slices.ContainsFunc(all, func(h Known) bool { return h.ID == id }) {
 			all = append(all, Known{id, k.epoch, k.next, max(now.Sub(k.until), 0)})
 		}
 	}
@@ -143,6 +147,16 @@ func (m *Machine) compare(now time.Time, o *Other) {
 	case o.First > 0:
 		m.add(lack{from: o.ID, since: now.Add(-o.Uptime), noted: now})
 	}
+}
+
+// since returns since when a node is asked for what a lack says: for more when it is asked for what there was before the start, and the snapshot
+// knows less of it than of the others.
+func (m *Machine) since(l *lack, o *Other) time.Time {
+	k, ok := m.known[o.ID]
+	if !ok || !l.start || l.since.IsZero() || !k.until.Before(l.since.Add(-lateError)) || k.epoch == o.Epoch && k.next >= o.First {
+		return l.since
+	}
+	return k.until.Add(-margin)
 }
 
 // compareAll does so for all nodes that were heard until the first stream came to its end, but for the one that told it.

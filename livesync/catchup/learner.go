@@ -14,7 +14,7 @@ const maxMeanwhile = 1_000_000
 // stopError is how much later a stop may be in one journal than in another: journals have the time when it was heard.
 const stopError = 4 * time.Second
 
-// pauseError is how much later it may be when we know of only one: a process that stood still reads afterwards what had waited.
+// pauseError is how much later it may be when the teller knows of as many as we do: a process that stood still reads afterwards what had waited.
 const pauseError = 15 * time.Second
 
 // ErrMeanwhile says that so much happened while a stream came that it cannot be told from what the stream says. Ask again.
@@ -76,7 +76,9 @@ type Learner struct {
 	header  Header
 	known   []Known
 	ended   bool
-	counts  counts // what was taken in
+	counts  counts // what came
+	last    wire.InfoHash
+	taken   counts // torrents, of which large ones come in pieces, and peers that were taken in
 	gone    int    // peers forgotten at the end
 
 	mu        sync.Mutex                  // guards the rest
@@ -239,7 +241,7 @@ func (l *Learner) heardOf(k peerKey, at time.Time) bool {
 	if ok {
 		own.told++
 		off := own.last.Sub(at)
-		own.known = own.known || off < stopError || own.n == 1 && off < pauseError
+		own.known = own.known || off < stopError || own.told >= own.n && off < pauseError
 		l.stopped[k] = own
 		if off > -time.Second || came && back.last.After(own.last) && own.told <= own.n && off > -pauseError {
 			return true
@@ -250,8 +252,15 @@ func (l *Learner) heardOf(k peerKey, at time.Time) bool {
 
 // swarms stores a block without the peers that are known better.
 func (l *Learner) swarms(now time.Time, late, made time.Duration, x *wire.Excerpt) {
+	for i := range x.Swarms {
+		if h := &x.Swarms[i].InfoHash; l.taken.swarms == 0 || *h != l.last {
+			l.taken.swarms++
+			l.last = *h
+		}
+	}
 	l.mu.Lock()
 	l.filter(l.asked.Add(made), x)
+	l.taken.members += uint64(len(x.Members))
 	l.storing, l.again = true, l.again[:0]
 	l.mu.Unlock()
 
@@ -316,7 +325,7 @@ func (l *Learner) Ended() bool { return l.ended }
 type Progress struct {
 	Header   Header
 	Torrents uint64 // that came
-	Peers    uint64
+	Peers    uint64 // of those that came, the ones of which nothing better was known
 	Stops    uint64
 	Gone     int // peers forgotten at the end because the stream did not have them
 	Known    []Known
@@ -324,5 +333,5 @@ type Progress struct {
 
 // Progress returns how far it has come. It may be called between two calls of Take.
 func (l *Learner) Progress() Progress {
-	return Progress{l.header, l.counts.swarms, l.counts.members, l.counts.leavers, l.gone, l.known}
+	return Progress{l.header, l.taken.swarms, l.taken.members, l.counts.leavers, l.gone, l.known}
 }

@@ -268,3 +268,19 @@ func TestMarkOfNoted(t *testing.T) {
 		t.Errorf("%+v", s.members)
 	}
 }
+
+// TestProgress counts torrents, however many pieces they come in, and the peers that were taken in.
+func TestProgress(t *testing.T) {
+	var s notebook
+	x := swarmOf(7, 0, 10, 20)
+	more := swarmOf(7, 0, 10)
+	more.Members[0].Peer = peer4(9)
+	x.Swarms, x.Members = append(x.Swarms, more.Swarms...), append(x.Members, more.Members...)
+	x.Swarms = append(x.Swarms, wire.Swarm{InfoHash: wire.InfoHash{2}})
+	l := learn(t, &s, someWant, nil, tell(someHeader, nil, x), func(l *Learner) {
+		l.Note(wire.Record{InfoHash: h1, Peer: peer4(1)})
+	})
+	if p := l.Progress(); p.Torrents != 2 || p.Peers != 2 {
+		t.Errorf("%+v", p)
+	}
+}

@@ -207,7 +207,7 @@ func (m *Machine) Next(now time.Time) *Want {
 			continue
 		}
 		w := o.Want
-		w.Since, w.All, w.Prune, w.After = l.since, l.all, l.prune, now
+		w.Since, w.All, w.Prune, w.After = m.since(l, o), l.all, l.prune, now
 		if m.ready {
 			w.After = now.Add(hearsay)
 		}

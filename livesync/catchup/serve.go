@@ -216,11 +216,22 @@ func Fetch(ctx context.Context, cfg *tls.Config, w *Want, request []byte, size f
 		if cap(buf) < n {
 			buf = make([]byte, 0, n)
 		}
-		conn.SetDeadline(time.Now().Add(stall))
-		if _, err := io.ReadFull(conn, buf[:n]); err != nil {
+		if err := readAll(conn, buf[:n]); err != nil {
 			return err
 		}
 		if err := take(time.Now(), buf[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll fills b. It is given up when nothing comes for a while, not when it takes long: the teller's budget may be small.
+func readAll(conn net.Conn, b []byte) error {
+	for len(b) > 0 {
+		conn.SetDeadline(time.Now().Add(stall))
+		n, err := conn.Read(b)
+		if b = b[n:]; err != nil && len(b) > 0 {
 			return err
 		}
 	}

@@ -5,12 +5,16 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -278,6 +282,28 @@ func FuzzRequest(f *testing.F) {
 		}
 		if again, err := ParseRequest(r.Append(nil)); err != nil || again != r || r.Within > maxWithin {
 			t.Fatalf("%+v, %+v, %v", r, again, err)
+		}
+	})
+}
+
+// TestSlowly: a block may take as long as the teller's budget wants, while something of it comes; nothing for ten seconds ends it.
+func TestSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer here.Close()
+		go func() {
+			for range 5 {
+				<-time.After(stall - time.Second)
+				there.Write([]byte("some"))
+			}
+		}()
+		b := make([]byte, 20)
+		if err := readAll(here, b); err != nil || string(b) != strings.Repeat("some", 5) {
+			t.Errorf("%v, %q", err, b)
+		}
+		began := time.Now()
+		if err := readAll(here, b); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != stall {
+			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})
 }
