@@ -70,7 +70,7 @@ func (n *Node) open(now time.Time, from netip.AddrPort, p *wire.Packet) *node {
 		n.dropped.OwnID++ // a reflection, or another node stands in for us
 		return nil
 	}
-	verdict := k.opener.Open(now, p)
+	verdict := k.opener.Open(now, from.Addr(), p)
 	switch verdict {
 	case seal.Forged, seal.Busy:
 		n.dropped.Auth++

@@ -13,7 +13,7 @@ func TestAllocations(t *testing.T) {
 	plain := live()
 	allocs := testing.AllocsPerRun(100, func() {
 		p, err := wire.ParsePacket(s.Seal(append(buf, plain...)))
-		if err != nil || o.Open(noon, &p) != Proven {
+		if err != nil || o.Open(noon, host, &p) != Proven {
 			t.Fatal(err)
 		}
 	})
@@ -46,7 +46,7 @@ func BenchmarkOpen(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p, err := wire.ParsePacket(pkt)
-		if err != nil || o.Open(noon, &p) != Proven {
+		if err != nil || o.Open(noon, host, &p) != Proven {
 			b.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -13,8 +14,6 @@ const (
 	maxSenders = 256
 	// maxEpochs bounds what is remembered of one sender: the present epoch, and others that are closed or not proven.
 	maxEpochs = 5
-	// derivations is how many keys are derived a second at most. One is some 2 us.
-	derivations = 200
 	// closingTime is how long packets of an epoch whose sequences ran out are still taken.
 	closingTime = 10 * time.Second
 	// closedMemory is how long a closed epoch is remembered: longer than a challenge is good for, so that it cannot be proven again.
@@ -85,25 +84,24 @@ type sender struct {
 type Opener struct {
 	keys    Keys
 	senders map[wire.NodeID]*sender
-	tokens  float64 // derivations that may be made at once
-	filled  time.Time
+	spent   spending
 	turn    int // of the next echo
 }
 
 // NewOpener returns an opener that knows nobody.
 func NewOpener(keys Keys) *Opener {
-	return &Opener{keys: keys, senders: make(map[wire.NodeID]*sender), tokens: derivations}
+	return &Opener{keys: keys, senders: make(map[wire.NodeID]*sender)}
 }
 
-// Open says what a keyed packet is worth.
-func (o *Opener) Open(now time.Time, p *wire.Packet) Verdict {
+// Open says what a keyed packet from an address is worth.
+func (o *Opener) Open(now time.Time, from netip.Addr, p *wire.Packet) Verdict {
 	s := o.senders[p.From]
 	e := s.find(now, p.Epoch)
 	switch {
 	case e == nil && p.Kind != wire.KindState:
 		return Unproven
 	case e == nil:
-		return o.meet(now, s, p)
+		return o.meet(now, from, s, p)
 	case e.status == candidate && p.Kind != wire.KindState:
 		return Unproven
 	}
@@ -123,14 +121,14 @@ func (o *Opener) Open(now time.Time, p *wire.Packet) Verdict {
 }
 
 // meet verifies a STATE of an epoch that is not known, and remembers the epoch as a candidate. s is nil for a new id.
-func (o *Opener) meet(now time.Time, s *sender, p *wire.Packet) Verdict {
+func (o *Opener) meet(now time.Time, from netip.Addr, s *sender, p *wire.Packet) Verdict {
 	hint := 0
 	if s != nil {
 		hint = s.key
 	}
 	for i := range o.keys {
 		key := (hint + i) % len(o.keys)
-		if !o.mayDerive(now) {
+		if !o.spent.may(now, from) {
 			return Busy
 		}
 		e := &epoch{number: p.Epoch, since: now, key: key, tagger: newTagger(&o.keys[key], p.From, p.Epoch)}
@@ -151,19 +149,6 @@ func (o *Opener) meet(now time.Time, s *sender, p *wire.Packet) Verdict {
 		return Verified
 	}
 	return Forged
-}
-
-// mayDerive takes a token for the derivation of one key.
-func (o *Opener) mayDerive(now time.Time) bool {
-	if d := now.Sub(o.filled); d > 0 { // else the clock was set back, and time begins anew
-		o.tokens = min(derivations, o.tokens+d.Seconds()*derivations)
-	}
-	o.filled = now
-	if o.tokens < 1 {
-		return false
-	}
-	o.tokens--
-	return true
 }
 
 // add makes room for an id and returns its entry. Who was never proven goes first, then who was silent longest.

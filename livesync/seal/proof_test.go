@@ -12,7 +12,7 @@ func says(t *testing.T, o *Opener, now time.Time, s *Sealer, sent time.Time, wan
 	t.Helper()
 	st := &wire.State{Sent: sent.UnixNano(), Next: [wire.Spaces]uint32{s.Next(wire.SpaceData), s.Next(wire.SpaceTell), s.Next(wire.SpaceControl) + 1}}
 	p := parse(t, s.Seal(st.Append(nil, them)))
-	if v := o.Open(now, p); v != want || !o.Heard(now, p, st) {
+	if v := o.Open(now, host, p); v != want || !o.Heard(now, p, st) {
 		t.Fatalf("a STATE is %v, want %v", v, want)
 	}
 	return p, st
@@ -41,7 +41,7 @@ func TestRecordedFirstState(t *testing.T) {
 			t.Errorf("%v late: %t, from packet %d on since %v, want %d and %v", late, ok, first[wire.SpaceData], since, wantFirst, wantSince)
 		}
 		for _, p := range recorded {
-			if v := o.Open(now, p); v != Replayed {
+			if v := o.Open(now, host, p); v != Replayed {
 				t.Errorf("%v late: a recorded %v is %v", late, p.Kind, v)
 			}
 		}
@@ -73,7 +73,7 @@ func TestSilence(t *testing.T) {
 		if p.Kind == wire.KindState {
 			want = Verified
 		}
-		if v := o.Open(now, p); v != want {
+		if v := o.Open(now, host, p); v != want {
 			t.Errorf("a %v of a silent node is %v, want %v", p.Kind, v, want)
 		}
 	}
@@ -84,11 +84,11 @@ func TestSilence(t *testing.T) {
 	if _, _, ok := o.Prove(now, now, p, st); !ok {
 		t.Fatal("it is not proven again")
 	}
-	if v := o.Open(now, parse(t, s.Seal(live()))); v != Proven {
+	if v := o.Open(now, host, parse(t, s.Seal(live()))); v != Proven {
 		t.Errorf("then its records are %v", v)
 	}
 	for _, b := range recorded {
-		if p := parse(t, b); wire.SpaceOf(b) != wire.SpaceData && o.Open(now, p) != Replayed {
+		if p := parse(t, b); wire.SpaceOf(b) != wire.SpaceData && o.Open(now, host, p) != Replayed {
 			t.Errorf("a recorded %v is not replayed", p.Kind)
 		}
 	}

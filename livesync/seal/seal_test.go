@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ var (
 	testKey  = Key{1}
 	otherKey = Key{2}
 	them     = wire.NodeID{0xa, 0xb, 0xc, 0xd}
+	host     = netip.MustParseAddr("192.0.2.7")
 	noon     = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 )
 
@@ -44,7 +46,7 @@ func parse(t testing.TB, b []byte) *wire.Packet {
 func believe(t testing.TB, o *Opener, now time.Time, s *Sealer) {
 	t.Helper()
 	p := parse(t, s.Seal(state()))
-	if v := o.Open(now, p); v != Verified {
+	if v := o.Open(now, host, p); v != Verified {
 		t.Fatalf("a first STATE is %v", v)
 	}
 	o.Heard(now, p, &wire.State{})
@@ -69,14 +71,14 @@ func TestSealedPacketsOpen(t *testing.T) {
 			if p.Seq != seq || p.Epoch != 7 || !bytes.HasPrefix(p.Sealed, before) {
 				t.Fatalf("packet %d: sequence %d, want %d, of epoch %d", i, p.Seq, seq, p.Epoch)
 			}
-			if v := o.Open(noon, p); v != Proven {
+			if v := o.Open(noon, host, p); v != Proven {
 				t.Fatalf("round %d, packet %d is %v", round, i, v)
 			}
 			want := Replayed
 			if wire.SpaceOf(b) == wire.SpaceData {
 				want = Proven // its window is elsewhere
 			}
-			if v := o.Open(noon, p); v != want {
+			if v := o.Open(noon, host, p); v != want {
 				t.Fatalf("round %d, packet %d comes again and is %v", round, i, v)
 			}
 		}
@@ -104,19 +106,19 @@ func TestForged(t *testing.T) {
 			forged := bytes.Clone(b)
 			forged[bit/8] ^= 1 << (bit % 8)
 			if p, err := wire.ParsePacket(forged); err == nil && p.Keyed {
-				if v := o.Open(noon, &p); v == Proven || v == Verified || v == Replayed {
+				if v := o.Open(noon, host, &p); v == Proven || v == Verified || v == Replayed {
 					t.Fatalf("%x with bit %d flipped is %v", b, bit, v)
 				}
 			}
 		}
 		for n := range len(b) {
 			if p, err := wire.ParsePacket(b[:n:n]); err == nil && p.Keyed {
-				if v := o.Open(noon, &p); v != Forged && v != Busy && v != Unproven {
+				if v := o.Open(noon, host, &p); v != Forged && v != Busy && v != Unproven {
 					t.Fatalf("%x cut to %d bytes is %v", b, n, v)
 				}
 			}
 		}
-		if v := o.Open(noon, parse(t, b)); v != Proven {
+		if v := o.Open(noon, host, parse(t, b)); v != Proven {
 			t.Fatalf("after all that the packet itself is %v", v)
 		}
 	}
@@ -124,7 +126,7 @@ func TestForged(t *testing.T) {
 
 func TestAnotherKey(t *testing.T) {
 	s, o := NewSealer(otherKey, them, 7), NewOpener(Keys{testKey})
-	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Forged {
+	if v := o.Open(noon, host, parse(t, s.Seal(state()))); v != Forged {
 		t.Errorf("a STATE sealed with another key is %v", v)
 	}
 	if len(o.senders) != 0 {
@@ -137,15 +139,15 @@ func TestUnproven(t *testing.T) {
 	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
 	for _, b := range packets() {
 		if wire.SpaceOf(b) != wire.SpaceControl {
-			if v := o.Open(noon, parse(t, s.Seal(b))); v != Unproven {
+			if v := o.Open(noon, host, parse(t, s.Seal(b))); v != Unproven {
 				t.Errorf("%x of an unknown epoch is %v", b, v)
 			}
 		}
 	}
-	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Verified {
+	if v := o.Open(noon, host, parse(t, s.Seal(state()))); v != Verified {
 		t.Fatalf("a first STATE is %v", v)
 	}
-	if v := o.Open(noon, parse(t, s.Seal(live()))); v != Unproven {
+	if v := o.Open(noon, host, parse(t, s.Seal(live()))); v != Unproven {
 		t.Errorf("records of a candidate are %v", v)
 	}
 	if _, ok := o.Epoch(them); ok {
@@ -170,7 +172,7 @@ func TestNothingFromBefore(t *testing.T) {
 	s, o := NewSealer(testKey, them, 7), NewOpener(Keys{testKey})
 	tell := wire.Tell{Downloaded: 1}
 	oldTell, oldState := s.Seal(tell.Append(wire.AppendTell(nil, them))), s.Seal(state())
-	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Verified {
+	if v := o.Open(noon, host, parse(t, s.Seal(state()))); v != Verified {
 		t.Fatal(v)
 	}
 	st := wire.State{Next: [wire.Spaces]uint32{wire.SpaceData: 3, wire.SpaceTell: s.Next(wire.SpaceTell)}}
@@ -181,11 +183,11 @@ func TestNothingFromBefore(t *testing.T) {
 		t.Errorf("proven %t, first %v since %v", ok, first, since)
 	}
 	for _, b := range [][]byte{oldTell, oldState} {
-		if v := o.Open(noon, parse(t, b)); v != Replayed {
+		if v := o.Open(noon, host, parse(t, b)); v != Replayed {
 			t.Errorf("%x from before is %v", b, v)
 		}
 	}
-	if v := o.Open(noon, parse(t, s.Seal(tell.Append(wire.AppendTell(nil, them))))); v != Proven {
+	if v := o.Open(noon, host, parse(t, s.Seal(tell.Append(wire.AppendTell(nil, them))))); v != Proven {
 		t.Errorf("the next tell is %v", v)
 	}
 }
@@ -196,7 +198,7 @@ func TestEchoes(t *testing.T) {
 	hear := func(now time.Time, id wire.NodeID, s *Sealer, challenge byte) {
 		st := wire.State{Challenge: wire.Challenge{challenge}}
 		p := parse(t, s.Seal(st.Append(nil, id)))
-		if v := o.Open(now, p); v != Verified || !o.Heard(now, p, &st) {
+		if v := o.Open(now, host, p); v != Verified || !o.Heard(now, p, &st) {
 			t.Fatalf("a STATE is %v", v)
 		}
 	}
@@ -223,7 +225,7 @@ func TestEchoes(t *testing.T) {
 	late := wire.State{Challenge: wire.Challenge{2}}
 	p := parse(t, s.Seal(late.Append(nil, them)))
 	hear(noon, them, s, 3)
-	if v := o.Open(noon, p); v != Verified || o.Heard(noon, p, &late) {
+	if v := o.Open(noon, host, p); v != Verified || o.Heard(noon, p, &late) {
 		t.Errorf("a STATE that was overtaken is %v and the latest", v)
 	}
 	if got := o.Echoes(noon, nil, 100); !slices.Contains(got, wire.Echo{ID: them, Challenge: wire.Challenge{3}}) {
@@ -255,7 +257,7 @@ func TestClosedEpoch(t *testing.T) {
 	recorded := [][]byte{first.Seal(live()), first.Seal(state())}
 	believe(t, o, noon, second)
 	for _, b := range recorded {
-		if v := o.Open(noon.Add(time.Second), parse(t, b)); v != Replayed {
+		if v := o.Open(noon.Add(time.Second), host, parse(t, b)); v != Replayed {
 			t.Errorf("%x of a closed epoch is %v", b, v)
 		}
 	}
@@ -263,10 +265,10 @@ func TestClosedEpoch(t *testing.T) {
 		t.Error("a closed epoch is proven again")
 	}
 	// When it is forgotten, our challenge has changed: it is a candidate that never gets further.
-	if v := o.Open(noon.Add(2*closedMemory), parse(t, recorded[0])); v != Unproven {
+	if v := o.Open(noon.Add(2*closedMemory), host, parse(t, recorded[0])); v != Unproven {
 		t.Errorf("records of a forgotten epoch are %v", v)
 	}
-	if v := o.Open(noon.Add(2*closedMemory), parse(t, recorded[1])); v != Verified {
+	if v := o.Open(noon.Add(2*closedMemory), host, parse(t, recorded[1])); v != Verified {
 		t.Errorf("a STATE of a forgotten epoch is %v", v)
 	}
 	if n, _ := o.Epoch(them); n != 50 {
@@ -287,19 +289,19 @@ func TestSequencesRunOut(t *testing.T) {
 	if next.Seq != 0 || next.Epoch != 8 || s.Next(wire.SpaceControl) != 0 {
 		t.Fatalf("the packet after it is %d of epoch %d, next control %d", next.Seq, next.Epoch, s.Next(wire.SpaceControl))
 	}
-	if v := o.Open(noon, next); v != Unproven {
+	if v := o.Open(noon, host, next); v != Unproven {
 		t.Errorf("records before the first STATE are %v", v)
 	}
-	if v := o.Open(noon, parse(t, s.Seal(state()))); v != Proven {
+	if v := o.Open(noon, host, parse(t, s.Seal(state()))); v != Proven {
 		t.Errorf("the first STATE is %v", v)
 	}
-	if v := o.Open(noon, next); v != Proven {
+	if v := o.Open(noon, host, next); v != Proven {
 		t.Errorf("records are %v", v)
 	}
-	if v := o.Open(noon.Add(closingTime-1), last); v != Proven {
+	if v := o.Open(noon.Add(closingTime-1), host, last); v != Proven {
 		t.Errorf("a packet of the old epoch is %v", v)
 	}
-	if v := o.Open(noon.Add(closingTime), last); v != Replayed {
+	if v := o.Open(noon.Add(closingTime), host, last); v != Replayed {
 		t.Errorf("a packet of the old epoch, ten seconds later, is %v", v)
 	}
 }
@@ -311,7 +313,7 @@ func TestRotation(t *testing.T) {
 		for _, pair := range [][2]Keys{{steps[i], steps[i+1]}, {steps[i+1], steps[i]}} {
 			s, o := NewSealer(pair[0][0], them, 7), NewOpener(pair[1])
 			believe(t, o, noon, s)
-			if v := o.Open(noon, parse(t, s.Seal(live()))); v != Proven {
+			if v := o.Open(noon, host, parse(t, s.Seal(live()))); v != Proven {
 				t.Errorf("step %d: records are %v", i, v)
 			}
 			if o.SignsLikeUs(them) != (pair[0][0] == pair[1][0]) {
@@ -322,10 +324,10 @@ func TestRotation(t *testing.T) {
 	// Which key verified is remembered: the next epoch costs one derivation, not two.
 	o := NewOpener(Keys{testKey, otherKey})
 	believe(t, o, noon, NewSealer(otherKey, them, 7))
-	before := o.tokens
+	before := o.spent.all.tokens
 	believe(t, o, noon, NewSealer(otherKey, them, 9))
-	if o.tokens != before-1 {
-		t.Errorf("%v derivations for the next epoch, want 1", before-o.tokens)
+	if o.spent.all.tokens != before-1 {
+		t.Errorf("%v derivations for the next epoch, want 1", before-o.spent.all.tokens)
 	}
 }
 
@@ -338,7 +340,7 @@ func TestDerivationsAreBounded(t *testing.T) {
 			b := state()
 			binary.BigEndian.PutUint32(b, uint32(i)+1)
 			b = append(wire.AppendTrailer(b, i, 0), make([]byte, wire.TagSize)...)
-			switch v := o.Open(now, parse(t, b)); v {
+			switch v := o.Open(now, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), parse(t, b)); v {
 			case Forged:
 				forged++
 			case Busy:
@@ -360,7 +362,7 @@ func TestDerivationsAreBounded(t *testing.T) {
 	if n := count(noon.Add(-time.Hour + time.Second)); n != derivations {
 		t.Errorf("%d derivations a second after that", n)
 	}
-	if v := o.Open(noon, parse(t, s.Seal(live()))); v != Proven {
+	if v := o.Open(noon, host, parse(t, s.Seal(live()))); v != Proven {
 		t.Errorf("records of a known sender are %v", v)
 	}
 }
@@ -376,7 +378,7 @@ func TestTablesAreBounded(t *testing.T) {
 		for _, id := range []wire.NodeID{them, {byte(i >> 8), byte(i), 1, 1}} {
 			b := wire.State{}
 			old := NewSealer(testKey, id, uint64(i)).Seal(b.Append(nil, id))
-			if v := o.Open(now, parse(t, old)); v != Verified {
+			if v := o.Open(now, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), parse(t, old)); v != Verified {
 				t.Fatalf("a recorded STATE is %v", v)
 			}
 		}
@@ -433,9 +435,39 @@ func FuzzOpen(f *testing.F) {
 		s, o := NewSealer(otherKey, them, 7), NewOpener(Keys{otherKey})
 		believe(t, o, noon, s)
 		if p, err := wire.ParsePacket(b); err == nil && p.Keyed {
-			if v := o.Open(noon, &p); v == Proven || v == Verified || v == Replayed {
+			if v := o.Open(noon, host, &p); v == Proven || v == Verified || v == Replayed {
 				t.Fatalf("%x is %v", b, v)
 			}
 		}
 	})
+}
+
+// TestShareOfDerivations: who floods us from one address, or from a few, uses up its own share, and a newcomer is understood at once.
+func TestShareOfDerivations(t *testing.T) {
+	o := NewOpener(Keys{otherKey, testKey})
+	now := noon
+	for number := range uint64(50) {
+		for i := range uint64(10 * derivations) {
+			b := state()
+			binary.BigEndian.PutUint32(b, uint32(i)+1)
+			b = append(wire.AppendTrailer(b, i, 0), make([]byte, wire.TagSize)...)
+			o.Open(now, netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 5)}), parse(t, b))
+		}
+		s := NewSealer(testKey, wire.NodeID{1, byte(number)}, number)
+		st := wire.State{}
+		if v := o.Open(now, host, parse(t, s.Seal(st.Append(nil, wire.NodeID{1, byte(number)})))); v != Verified {
+			t.Fatalf("newcomer %d is %v", number, v)
+		}
+		now = now.Add(time.Second)
+	}
+	for i := range 1000 { // addresses of which most are not there: the table stays small, and forgets who has its share again
+		o.spent.may(now, netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}))
+	}
+	if n := len(o.spent.by); n != maxAddresses {
+		t.Errorf("%d addresses", n)
+	}
+	o.spent.may(now.Add(time.Minute), netip.AddrFrom4([4]byte{10, 2, 0, 0}))
+	if n := len(o.spent.by); n != 1 {
+		t.Errorf("%d addresses after a minute", n)
+	}
 }
