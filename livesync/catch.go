@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type catching struct {
 	journal *catchup.Journal                // of stops
 	returns *catchup.Journal                // of all else
 	learner atomic.Pointer[catchup.Learner] // of the stream that comes
+	early   earlyCompletions
 	tls     *tls.Config
 	wanted  chan struct{} // the machine may want something
 
@@ -93,11 +95,51 @@ func (c *catching) poke() {
 	}
 }
 
+// earlyCompletions are those since the start, until a stream has brought what was counted before, or nobody could tell it.
+type earlyCompletions struct {
+	over atomic.Bool
+	mu   sync.Mutex // guards the rest
+	rs   []wire.Record
+}
+
+// mostEarly bounds how many are kept in mind; of more a few are not counted.
+const mostEarly = 1 << 16
+
+// add notes those of the records that are completions.
+func (e *earlyCompletions) add(rs ...wire.Record) {
+	if e.over.Load() {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range rs {
+		if f := rs[i].Flags; f.Completion() && f&wire.Stopped == 0 && len(e.rs) < mostEarly {
+			e.rs = append(e.rs, rs[i])
+		}
+	}
+}
+
+// all returns them.
+func (e *earlyCompletions) all() []wire.Record {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rs[:len(e.rs):len(e.rs)]
+}
+
+// end forgets them.
+func (e *earlyCompletions) end() {
+	e.over.Store(true)
+	e.mu.Lock()
+	e.rs = nil
+	e.mu.Unlock()
+}
+
 // offered is told of what this node tells. It does not block for long.
 func (c *catching) offered(r *wire.Record) {
 	if l := c.learner.Load(); l != nil {
 		l.Note(*r)
 	}
+	c.early.add(*r)
 	if r.Flags&wire.Stopped != 0 {
 		c.journal.Add(r.InfoHash, r.Peer)
 	} else {
@@ -112,6 +154,7 @@ func (c *catching) heard(now time.Time, rs []wire.Record) {
 	if l := c.learner.Load(); l != nil {
 		l.Note(rs...)
 	}
+	c.early.add(rs...)
 	c.journal.AddAll(rs, true)
 	c.returns.AddAll(rs, false)
 }
@@ -229,6 +272,7 @@ func (n *Node) beginFetch(now time.Time) (want *catchup.Want, request []byte, l 
 	ready := c.machine.Ready()
 	want = c.machine.Next(now)
 	if !ready && c.machine.Ready() {
+		c.early.end()
 		n.log.Info().Msg("there is no other node to catch up from")
 	}
 	if want == nil {
@@ -236,6 +280,7 @@ func (n *Node) beginFetch(now time.Time) (want *catchup.Want, request []byte, l 
 	}
 	c.status.Running, c.status.From, c.status.Torrents, c.status.Peers, c.status.Expected, c.status.Took = true, want.ID, 0, 0, 0, 0
 	l = catchup.NewLearner(now, c.Store, *want)
+	l.Early(c.early.all())
 	c.learner.Store(l)
 	r := want.Request(want.After, n.ident.id, n.keyed.sealer.Epoch())
 	n.log.Debug().Stringer("node", want.ID).Stringer("address", want.Addr).Dur("within_ms", r.Within).Msg("catching up: asks a node")
@@ -300,6 +345,7 @@ func (n *Node) FetchOver(now time.Time, err error) {
 			Int("forgotten", p.Gone).Dur("ms", c.status.Took).Msg("caught up with another node")
 	}
 	if c.machine.Ready() {
+		c.early.end()
 		n.keyed.state.hurry(now, n.rng) // the others may ask us from now on
 	}
 	c.poke()

@@ -84,6 +84,7 @@ type Learner struct {
 	mu        sync.Mutex                  // guards the rest
 	noted     map[peerKey]bool            // true: it completed
 	completed map[wire.InfoHash][]peerKey // those, by torrent
+	early     map[peerKey]bool            // completed since the start and before it was asked: among completed
 	stopped   map[peerKey]notes           // before it was asked
 	came      map[peerKey]notes           // likewise, or came back
 	storing   bool                        // a block is
@@ -112,12 +113,25 @@ func (l *Learner) Believe(now time.Time, own, came []wire.Leaver) {
 	l.stopped, l.came = stopped, back
 }
 
+// Early is told, before anything else, of the completions since the start, when this is the first stream since then: the teller need not have
+// counted them, and what is counted here begins with them.
+func (l *Learner) Early(rs []wire.Record) {
+	l.early = make(map[peerKey]bool, len(rs))
+	for i := range rs {
+		if k := (peerKey{rs[i].InfoHash, rs[i].Peer}); !l.early[k] {
+			l.early[k] = true
+			l.completed[k.hash] = append(l.completed[k.hash], k)
+		}
+	}
+}
+
 // notes is what a journal has of a peer.
 type notes struct {
 	last  time.Time
 	n     int
 	told  int  // how many the teller has told of
 	known bool // it knows of the last, so that what it says of the peer came afterwards
+	found bool // one of its own is the last
 }
 
 // latest returns when each peer is noted last, and how often it is.
@@ -145,7 +159,7 @@ func (l *Learner) Note(rs ...wire.Record) {
 			return
 		}
 		done := r.Flags.Completion() && r.Flags&wire.Stopped == 0
-		if done && !l.noted[k] {
+		if done && !l.noted[k] && !l.early[k] {
 			l.completed[k.hash] = append(l.completed[k.hash], k)
 		}
 		l.noted[k] = l.noted[k] || done
@@ -232,9 +246,9 @@ func (l *Learner) leave(now time.Time, late time.Duration, leavers []wire.Leaver
 	}
 }
 
-// heardOf is told of each stop of a peer that the teller knows, and reports whether it is one that we know ourselves, or the peer came back since. Of a
-// peer that came back after our last stop, and of which the teller knows no more stops than we do, it knows the same ones, some of which
-// it heard late. The caller holds l.mu.
+// heardOf is told of each stop of a peer that the teller knows, and reports whether it is one that we know ourselves, or the peer came back since. When
+// the peer came back after our last stop, the first of the teller's that follows on that is the same, if none is closer: it heard it late. The
+// caller holds l.mu.
 func (l *Learner) heardOf(k peerKey, at time.Time) bool {
 	back, came := l.came[k]
 	own, ok := l.stopped[k]
@@ -242,8 +256,10 @@ func (l *Learner) heardOf(k peerKey, at time.Time) bool {
 		own.told++
 		off := own.last.Sub(at)
 		own.known = own.known || off < stopError || own.told >= own.n && off < pauseError
+		late := off <= -time.Second && off > -pauseError && !own.found && came && back.last.After(own.last)
+		own.found = own.found || late || off.Abs() < time.Second
 		l.stopped[k] = own
-		if off > -time.Second || came && back.last.After(own.last) && own.told <= own.n && off > -pauseError {
+		if off > -time.Second || late {
 			return true
 		}
 	}
@@ -278,7 +294,7 @@ func (l *Learner) swarms(now time.Time, late, made time.Duration, x *wire.Excerp
 // filter takes those members out of an excerpt of which we know better, and adds to the counts the completions the teller cannot
 // have counted.
 func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
-	if len(l.noted) == 0 && len(l.stopped) == 0 {
+	if len(l.noted) == 0 && len(l.stopped) == 0 && len(l.early) == 0 {
 		return
 	}
 	in, out := 0, 0
@@ -291,6 +307,9 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 		for j := range members {
 			m := members[j]
 			k := peerKey{s.InfoHash, m.Peer}
+			if l.early[k] && m.Flags&wire.Complete != 0 && !l.noted[k] {
+				done--
+			}
 			if completed, noted := l.noted[k]; noted {
 				if m.Flags&wire.Complete == 0 {
 					continue

@@ -198,10 +198,12 @@ func TestCompletionsMeanwhile(t *testing.T) {
 		"one of two":        {[]wire.Record{done(1), done(9)}, wire.Seeding | wire.Complete, 8},
 		"not counted there": {[]wire.Record{done(1), done(2)}, wire.Seeding, 9},
 	} {
-		var s notebook
-		learn(t, &s, someWant, nil, tell(someHeader, nil, swarmOf(7, c.flags, 10, 20)), func(l *Learner) { l.Note(c.records...) })
-		if s.counts[h1] != c.want {
-			t.Errorf("%s: %d, want %d", name, s.counts[h1], c.want)
+		for when, told := range map[string]func(*Learner){"meanwhile": func(l *Learner) { l.Note(c.records...) }, "before": func(l *Learner) { l.Early(c.records) }} {
+			var s notebook
+			learn(t, &s, someWant, nil, tell(someHeader, nil, swarmOf(7, c.flags, 10, 20)), told)
+			if s.counts[h1] != c.want {
+				t.Errorf("%s, %s: %d, want %d", name, when, s.counts[h1], c.want)
+			}
 		}
 	}
 }
@@ -244,7 +246,7 @@ func TestCameBackSoon(t *testing.T) {
 		return wire.Leaver{InfoHash: h1, Peer: peer4(peer), Age: age}
 	}
 	l := NewLearner(epoch, s.store(), someWant)
-	l.Believe(epoch, []wire.Leaver{stop(1, 9000), stop(2, 9000)}, []wire.Leaver{stop(1, 4000), stop(2, 4000)})
+	l.Believe(epoch, []wire.Leaver{stop(1, 9000), stop(2, 20000), stop(2, 9000)}, []wire.Leaver{stop(1, 4000), stop(2, 4000)})
 	stream := tell(someHeader, []wire.Leaver{stop(1, 5000), stop(2, 9000), stop(2, 3000)}, swarmOf(1, 0))
 	for l.Size() > 0 {
 		part := stream[:l.Size()]
