@@ -28,6 +28,20 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// TestMixed plays some seeds in which not all nodes have a key.
+func TestMixed(t *testing.T) {
+	seeds := uint64(10)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
+		s := NewMixed(seed)
+		if r := s.Run(nil); len(r.Faults) > 0 {
+			t.Errorf("%s\n%s", s, strings.Join(r.Faults, "\n"))
+		}
+	}
+}
+
 // TestMinimize compares the nodes before a record has arrived: of the whole schedule that announce is left.
 func TestMinimize(t *testing.T) {
 	s := New(1, false)
@@ -64,6 +78,9 @@ func TestAllHappens(t *testing.T) {
 
 // TestReplays plays the seeds that went wrong once, by what was the matter.
 func TestReplays(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two seconds")
+	}
 	for _, seed := range []uint64{
 		// who starts asks one that lacks something itself just then
 		100269, 101252, 101733, 102408, 102512, 102703, 102726, 103114, 103496, 103649, 103894, 105078, 105359, 105928, 106382, 108124, 201999, 203893,
@@ -79,6 +96,8 @@ func TestReplays(t *testing.T) {
 		108222,
 		// a completion before the first stream is asked for, of a client that had completed before
 		205826,
+		// the model took for kept what an earlier life had
+		210834,
 	} {
 		s := New(seed, true)
 		if r := s.Run(nil); len(r.Faults) > 0 {

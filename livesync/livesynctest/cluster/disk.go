@@ -29,7 +29,7 @@ func (m *member) save() {
 
 // write writes the snapshot now.
 func (m *member) write() {
-	m.saved = m.now
+	m.saved, m.kept = m.now, m.holds()
 	h := catchup.Header{ID: m.id, Epoch: m.epoch, Snapshot: true}
 	h.Within = m.node.OutOfStep(m.time())
 	h.Complete = h.Within == 0

@@ -17,6 +17,9 @@
 // where either is right: records of one client that two nodes told at nearly the same time; what a
 // node told that crashed before everybody had it; silent clients whose time to be forgotten is near.
 //
+// Mixed, some nodes with a key and some without: what holds in plain mode, but that a node without a key takes a packet that is
+// sent again for a new one.
+//
 // Always: nobody applies a record that nobody told, in keyed mode not more often than it was told; no node sends a
 // record that it was not offered, unless it repeats the bytes of another's packet.
 //

@@ -43,6 +43,17 @@ func New(seed uint64, keyed bool) *Schedule {
 	if keyed {
 		mode = 2
 	}
+	return newSchedule(seed, mode, keyed)
+}
+
+// NewMixed returns the schedule of a seed for a cluster in which some nodes have a key and some have none.
+func NewMixed(seed uint64) *Schedule {
+	s := newSchedule(seed, 3, false)
+	s.Keys = 1 + rand.New(rand.NewPCG(seed, 4)).Uint64N(1<<s.Nodes-2)
+	return s
+}
+
+func newSchedule(seed, mode uint64, keyed bool) *Schedule {
 	g := &generator{
 		Schedule: &Schedule{Seed: seed, Keyed: keyed, Timeout: 6 * time.Minute, Renew: 80 * time.Second},
 		rng:      rand.New(rand.NewPCG(seed, mode)),

@@ -38,13 +38,14 @@ type member struct {
 	epoch   uint64 // of the node's start; kept on disk
 	answer  tracker.Answer
 
-	snapshot []byte         // on disk; nil: none
-	saved    time.Duration  // when it was written
-	knows    time.Time      // what was read of it holds all until then; zero: nothing
-	part     bool           // not all
-	memory   catchup.Memory // what it remembers beside
-	restored bool           // there was one when the node began
-	fetching *fetching      // the stream of catching up that comes; nil: none
+	snapshot []byte           // on disk; nil: none
+	saved    time.Duration    // when it was written
+	kept     map[Client]state // who is in it
+	knows    time.Time        // what was read of it holds all until then; zero: nothing
+	part     bool             // not all
+	memory   catchup.Memory   // what it remembers beside
+	restored bool             // there was one when the node began
+	fetching *fetching        // the stream of catching up that comes; nil: none
 }
 
 type datagram struct {
@@ -112,7 +113,12 @@ func (m *member) config() livesync.Config {
 		Log:              zerolog.Nop(),
 		Seed:             m.seed(4),
 	}
-	if m.Keyed {
+	if m.hasKey(m.number) {
+		for _, o := range m.members {
+			if !m.hasKey(o.number) {
+				cfg.PlainNodes = append(cfg.PlainNodes, netip.PrefixFrom(o.address().Addr(), 32))
+			}
+		}
 		files := rotation[m.Rotation]
 		cfg.Keys, cfg.Epoch = files[m.rng.IntN(len(files))], m.epoch
 		cfg.CatchUp = m.catchUp()

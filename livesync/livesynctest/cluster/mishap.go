@@ -86,7 +86,7 @@ func (m *member) fall(e *Event) {
 	m.wakes++
 	m.fetching = nil
 	if !e.State {
-		m.epoch, m.snapshot, m.saved = 0, nil, 0
+		m.epoch, m.snapshot, m.saved, m.kept = 0, nil, 0, nil
 		if !m.Fixed {
 			m.id = wire.NodeID{}
 		}

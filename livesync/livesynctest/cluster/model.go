@@ -64,6 +64,9 @@ func newModel(s *Schedule) *model {
 			m.spans = append(m.spans, span{e.At - slack, e.end() + late + slack})
 		}
 		m.doubles = m.doubles || (e.Kind == Forge) != s.Keyed && e.Kind != Announce && e.Kind != Flood
+		if s.Keys != 0 { // who has no key takes a packet that is sent again for a new one
+			m.once, m.doubles = false, true
+		}
 		m.once = m.once && (s.Keyed || e.Kind != Noise && (e.Kind != Forge || e.Forgery != Replayed))
 	}
 	return m
@@ -234,7 +237,7 @@ func (m *model) lost(by *member, e *Event) {
 			if t.fragile {
 				continue
 			}
-			if e.State && t.at < by.saved && t.applied>>by.number&1 != 0 {
+			if e.State && t.at < by.saved && t.applied>>by.number&1 != 0 && (view{by, by.kept}).says(f, t) { // else an earlier life had it
 				break
 			}
 			own := t.node == by.number && t.life == by.lives
@@ -265,11 +268,16 @@ type view struct {
 
 // has reports whether the node has applied a tale in this life, or holds what it says.
 func (v view) has(f *fate, t *tale) bool {
+	return v.began <= t.at && (t.node == v.number || t.applied>>v.number&1 != 0) || v.says(f, t)
+}
+
+// says reports whether it holds what a tale says.
+func (v view) says(f *fate, t *tale) bool {
 	held := v.held[f.Client]
 	if held == 0 {
 		held = absent
 	}
-	return v.began <= t.at && (t.node == v.number || t.applied>>v.number&1 != 0) || held == stateOf(t.flags)
+	return held == stateOf(t.flags)
 }
 
 // forgotten reports whether a tale is a stop that no other node has in its journal: a snapshot that is older brings the client back.

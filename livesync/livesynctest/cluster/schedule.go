@@ -14,6 +14,7 @@ import (
 type Schedule struct {
 	Seed     uint64
 	Keyed    bool
+	Keys     uint64 // beside nodes without a key: bits of those that have one; what must hold is what holds in plain mode
 	Nodes    int
 	Fixed    bool // ids are given to the nodes; else each draws one, and keeps it on disk
 	Rotation int  // keyed mode: how far a new cluster key has come, 0 for not at all; see rotation
@@ -179,6 +180,9 @@ func (s *Schedule) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, %s: %d nodes, dialect %s, flush %s, peers forgotten after %s, told again after %s\n",
 		s.Seed, s.mode(), s.Nodes, s.Dialect, s.Flush, s.Timeout, s.Renew)
+	if s.Keys != 0 {
+		fmt.Fprintf(&b, "nodes%s have a key, the others none\n", members(s.Keys))
+	}
 	if s.Rotation > 0 {
 		fmt.Fprintf(&b, "the cluster key is being rotated, step %d\n", s.Rotation)
 	}
@@ -195,8 +199,14 @@ func (s *Schedule) String() string {
 }
 
 func (s *Schedule) mode() string {
-	if s.Keyed {
+	switch {
+	case s.Keyed:
 		return "keyed"
+	case s.Keys != 0:
+		return "mixed"
 	}
 	return "plain"
 }
+
+// hasKey reports whether a node has the cluster key.
+func (s *Schedule) hasKey(node int) bool { return s.Keyed || s.Keys>>node&1 != 0 }

@@ -31,8 +31,11 @@ type options struct {
 }
 
 // schedule returns the schedule of a seed.
-func (o *options) schedule(seed uint64, keyed bool) *cluster.Schedule {
-	return cluster.New(seed, keyed).Without(o.without)
+func (o *options) schedule(seed uint64, mode string) *cluster.Schedule {
+	if mode == "mixed" {
+		return cluster.NewMixed(seed).Without(o.without)
+	}
+	return cluster.New(seed, mode == "keyed").Without(o.without)
 }
 
 // parseWithout reads the kinds of events that are left out.
@@ -51,6 +54,7 @@ const usage = `simulate plays clusters on a simulated network, each from a seed,
 
   scripts/simulate -seeds 1000              seeds 0 to 999, half of them plain, half keyed
   scripts/simulate -seeds 1000 -mode keyed  all keyed
+  scripts/simulate -seeds 1000 -mode mixed  all with a key on some nodes only
   scripts/simulate -seed 17 -mode keyed     one seed; when it fails, as few of its events as still fail
   scripts/simulate -seed 17 -mode keyed -trace   and everything that happens in that smaller schedule
 
@@ -63,7 +67,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.Int64Var(&o.seed, "seed", -1, "play this `seed` only")
 	f.Uint64Var(&o.seeds, "seeds", 200, "how many seeds to play")
 	f.Uint64Var(&o.first, "first", 0, "the first of them")
-	f.StringVar(&o.mode, "mode", "both", "plain, keyed or both")
+	f.StringVar(&o.mode, "mode", "both", "plain, keyed, mixed, or both of the first two")
 	f.BoolVar(&o.trace, "trace", false, "with -seed: print all that happens")
 	f.BoolVar(&o.whole, "whole", false, "with -seed: do not make the schedule smaller")
 	f.Func("without", "leave out all events of these `kinds`: noise,crash", o.parseWithout)
@@ -72,8 +76,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	if o.mode != "plain" && o.mode != "keyed" && (o.mode != "both" || o.seed >= 0) || f.NArg() > 0 {
-		fmt.Fprintln(stderr, "simulate: -mode is plain, keyed, or, without -seed, both; there are no arguments")
+	if o.mode != "plain" && o.mode != "keyed" && o.mode != "mixed" && (o.mode != "both" || o.seed >= 0) || f.NArg() > 0 {
+		fmt.Fprintln(stderr, "simulate: -mode is plain, keyed, mixed, or, without -seed, both; there are no arguments")
 		return 2
 	}
 	if o.seed >= 0 {
@@ -84,7 +88,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // one plays one seed and says all about it.
 func one(o *options, stdout io.Writer) int {
-	s := o.schedule(uint64(o.seed), o.mode == "keyed")
+	s := o.schedule(uint64(o.seed), o.mode)
 	r := s.Run(nil)
 	if len(r.Faults) > 0 && !o.whole {
 		s = s.Minimize()
@@ -121,7 +125,8 @@ type job struct {
 
 // many plays seeds on all processors.
 func many(o *options, stdout, stderr io.Writer) int {
-	plain, keyed := &tally{mode: "plain"}, &tally{mode: "keyed"}
+	plain, keyed, mixed := &tally{mode: "plain"}, &tally{mode: "keyed"}, &tally{mode: "mixed"}
+	all := []*tally{plain, keyed, mixed}
 	jobs := make(chan job)
 	var mu sync.Mutex // guards the tallies and what is printed
 	var wg sync.WaitGroup
@@ -129,7 +134,7 @@ func many(o *options, stdout, stderr io.Writer) int {
 	for range o.workers {
 		wg.Go(func() {
 			for j := range jobs {
-				s := o.schedule(j.seed, j.mode == keyed)
+				s := o.schedule(j.seed, j.mode.mode)
 				r := s.Run(nil)
 				done.Add(1)
 				mu.Lock()
@@ -145,6 +150,9 @@ func many(o *options, stdout, stderr io.Writer) int {
 		if o.mode == "keyed" || o.mode == "both" && i%2 == 1 {
 			j.mode = keyed
 		}
+		if o.mode == "mixed" {
+			j.mode = mixed
+		}
 		jobs <- j
 		if time.Since(shown) > 10*time.Second {
 			shown = time.Now()
@@ -155,21 +163,21 @@ func many(o *options, stdout, stderr io.Writer) int {
 	wg.Wait()
 	fmt.Fprintf(stdout, "%-6s %8s %8s %12s %12s %10s %10s %12s %10s %10s %9s %10s %6s\n", "mode", "seeds", "failed",
 		"packets", "delivered", "lost", "overflowed", "applied", "repaired", "refused", "caught up", "in peace", "late")
-	for _, t := range []*tally{plain, keyed} {
+	for _, t := range all {
 		if t.seeds > 0 {
 			fmt.Fprintf(stdout, "%-6s %8d %8d %12d %12d %10d %10d %12d %10d %10d %9d %10d %6d\n", t.mode, t.seeds, len(t.failed), t.stats.Packets,
 				t.stats.Delivered, t.stats.Lost, t.stats.Overflowed, t.stats.Applied, t.stats.Repaired, t.stats.Refused, t.stats.CaughtUp,
 				t.stats.Peace, t.stats.Late)
 		}
 	}
-	for _, t := range []*tally{plain, keyed} {
+	for _, t := range all {
 		if len(t.failed) > said {
 			slices.Sort(t.failed)
 			fmt.Fprintf(stdout, "failed %s: %d\n", t.mode, t.failed[:min(len(t.failed), 1000)])
 		}
 	}
 	fmt.Fprintf(stdout, "%d seeds in %s\n", o.seeds, time.Since(start).Round(100*time.Millisecond))
-	if len(plain.failed)+len(keyed.failed) > 0 {
+	if slices.ContainsFunc(all, func(t *tally) bool { return len(t.failed) > 0 }) {
 		return 1
 	}
 	return 0

@@ -16,6 +16,7 @@ func TestRun(t *testing.T) {
 		{"-seed 3 -mode plain", 0, "seed 3, plain"},
 		{"-seed 3 -mode plain -trace", 0, "node 0 started as"},
 		{"-seed 3 -mode keyed", 0, "seed 3, keyed"},
+		{"-seeds 2 -mode mixed", 0, "mixed         2        0"},
 		{"-seeds 4", 0, "keyed         2        0"},
 		{"-seeds 4 -mode plain -without noise,crash", 0, "plain         4        0"},
 		{"-without rain", 2, "is none of announce, noise"},
