@@ -52,7 +52,7 @@ func (c *cluster) compareClient(m *member, f *fate, held map[Client]state) {
 		has = absent
 	}
 	c.hash([]byte{byte(has)})
-	want := c.model.allowed(f)
+	want := c.model.allowed(m, f)
 	if c.model.gone(f) {
 		want = absent
 	}

@@ -44,6 +44,8 @@ type member struct {
 	knows    time.Time        // what was read of it holds all until then; zero: nothing
 	part     bool             // not all
 	memory   catchup.Memory   // what it remembers beside
+	step     time.Duration    // by how much its clock was set forward while it was down, and
+	stepped  time.Duration    // when it came back last
 	restored bool             // there was one when the node began
 	fetching *fetching        // the stream of catching up that comes; nil: none
 }

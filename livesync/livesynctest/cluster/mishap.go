@@ -93,6 +93,11 @@ func (m *member) fall(e *Event) {
 	}
 	m.at(e.end(), func() {
 		m.clock += e.Step
+		if m.snapshot == nil {
+			m.step = 0
+		} else if e.Step > 0 {
+			m.step, m.stepped = m.step+e.Step, m.now
+		}
 		m.start()
 	})
 }

@@ -383,7 +383,7 @@ func stateOf(f wire.Flags) state {
 const concurrent = 5 * time.Second
 
 // allowed returns what a node may hold of a client at the end.
-func (m *model) allowed(f *fate) state {
+func (m *model) allowed(by *member, f *fate) state {
 	var s state
 	var anchor *tale // the last that was not lost
 	var heard uint64 // nodes whose later records are in s
@@ -408,17 +408,22 @@ func (m *model) allowed(f *fate) state {
 	if s&leecher != 0 && f.seeded > 0 && anchor != nil && anchor.at-f.seeded < m.window() {
 		s |= seeder // which it was shortly before: ages are no finer than ticks
 	}
-	return s | m.aged(f, s)
+	return s | m.aged(by, f)
 }
 
 // window is how close together two records are concurrent. Where ages are compared they have the width of a tick.
 func (m *model) window() time.Duration { return concurrent + 2*m.s.Timeout/60 }
 
-// aged returns absent when a client may have been forgotten for its silence.
-func (m *model) aged(f *fate, s state) state {
+// aged returns absent when a client may have been forgotten for its silence. How long a node was down it knows by the wall clock only: when that was
+// set forward meanwhile, all in its snapshot are as much older.
+func (m *model) aged(by *member, f *fate) state {
 	for i := len(f.tales) - 1; i >= 0; i-- {
 		if t := &f.tales[i]; !t.untold {
-			if m.s.End-t.at < m.s.Timeout-m.window() {
+			silent := m.s.End - t.at
+			if t.at < by.stepped {
+				silent += by.step
+			}
+			if silent < m.s.Timeout-m.window() {
 				return 0
 			}
 			break
