@@ -214,7 +214,7 @@ func TestEnvironment(t *testing.T) {
 		"STARLING_INTERVALL=30m": {"STARLING_INTERVALL", "did you mean STARLING_INTERVAL?"},
 		"STARLING_INTERVAL=":     {"STARLING_INTERVAL", "empty"},
 		"STARLING_=1":            {"STARLING_"},
-		"STARLING_HTTPS=:443":    {"STARLING_HTTPS"},
+		"STARLING_RELAY=:443":    {"STARLING_RELAY"},
 	} {
 		invoke(t, []string{env}, silent()...).wantUsageError(t, words...)
 		invoke(t, []string{env}, "status").wantUsageError(t, words...)
