@@ -146,6 +146,8 @@ func (m *Machine) compare(now time.Time, o *Other) {
 		m.add(lack{from: o.ID, since: k.until.Add(-margin), noted: now})
 	case o.First > 0:
 		m.add(lack{from: o.ID, since: now.Add(-o.Uptime), noted: now})
+	case o.Health == wire.CatchingUp && o.Peers > 0: // it begins with a snapshot, of a life that we never heard
+		m.add(lack{from: o.ID, since: now.Add(-m.whole), noted: now})
 	}
 }
 

@@ -257,7 +257,7 @@ func (l *Learner) heardOf(k peerKey, at time.Time) bool {
 		off := own.last.Sub(at)
 		own.known = own.known || off < stopError || own.told >= own.n && off < pauseError
 		late := off <= -time.Second && off > -pauseError && !own.found && came && back.last.After(own.last)
-		own.found = own.found || late || off.Abs() < time.Second
+		own.found = own.found || late || own.known && off > -time.Second
 		l.stopped[k] = own
 		if off > -time.Second || late {
 			return true

@@ -84,10 +84,12 @@ func TestReplays(t *testing.T) {
 	for _, seed := range []uint64{
 		// who starts asks one that lacks something itself just then
 		100269, 101252, 101733, 102408, 102512, 102703, 102726, 103114, 103496, 103649, 103894, 105078, 105359, 105928, 106382, 108124, 201999, 203893,
+		// what a node told in a life that another never heard, and has saved
+		221928,
 		// who restarts has forgotten who stopped
 		100746, 104211, 109547, 302694,
 		// a stop that was heard late takes out who came back after it
-		102098, 102261, 105011, 106160, 201592, 203476, 207085,
+		102098, 102261, 105011, 106160, 201592, 203476, 207085, 223075,
 		// nodes that start wait for what the others lack, too
 		302226, 302340,
 		// a role that was left of what the snapshot had
