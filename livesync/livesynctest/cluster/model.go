@@ -110,9 +110,10 @@ func (m *model) announced(by *member, c Client, e *Event) {
 	if heard := f.heard[by.number]; heard != 0 && heard != e.state() || e.Stopped && (t.at != by.now || t.node != by.number) {
 		by.fault("does not tell that %s of %x is %s now: %s", c.Peer, c.Hash[:8], e.state(), f)
 	}
-	// A node that begins with its snapshot, and has nobody to catch up from, knows a client as it was then. When the client comes
-	// back as just that, it has nothing to tell, and is right; what others knew of the time between may win until the client is told again.
-	if by.restored && stateOf(t.flags) != e.state() && (t.at != by.now || t.node != by.number) {
+	// A node that begins with its snapshot, and has nobody to catch up from, knows a client as it was then, and one that has not heard what was told
+	// last as it was before. When the client comes back as just that, it has nothing to tell, and is right; what others knew of the time
+	// between may win until the client is told again.
+	if (by.restored || t.applied>>by.number&1 == 0) && stateOf(t.flags) != e.state() && (t.at != by.now || t.node != by.number) {
 		f.tales = append(f.tales, tale{at: by.now, node: by.number, life: by.lives, flags: e.flags(), fragile: true, untold: true})
 	}
 }
