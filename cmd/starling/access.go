@@ -60,14 +60,14 @@ func newLists(cfg *config, log zerolog.Logger, ev *events) (*lists, error) {
 		most[kind] = edits.DefaultMost
 	}
 	l := &lists{
-		log: log, events: ev, trackers: make(map[*tracker.Tracker]bool), files: listFiles(cfg),
+		log: log, events: ev, trackers: make(map[*tracker.Tracker]bool),
 		machine: edits.New(most, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
 	}
-	for _, f := range l.files {
-		if err := f.read(&l.has); err != nil {
-			return nil, fmt.Errorf("%s: %w", cfg.where(f.flag), err)
-		}
+	u, faults := readLists(cfg)
+	if len(faults) > 0 {
+		return nil, faults[0]
 	}
+	l.files, l.has = u.files, u.has
 	l.rules = l.access.SetFiles(l.has)
 	if cfg.stateDir == "" {
 		return l, nil
@@ -124,7 +124,7 @@ func (l *lists) run(ctx context.Context) error {
 		case <-poll.C:
 			now := time.Now()
 			l.machine.Expire(now)
-			l.reread(now, false)
+			l.reread(now)
 		}
 	}
 }

@@ -255,24 +255,23 @@ func TestListFiles(t *testing.T) {
 		t.Fatal(v)
 	}
 	write(h.String() + "\n")
-	n.lists.reread(now, false) // it was seen to be another one, and may still be written to
+	n.lists.reread(now) // it was seen to be another one, and may still be written to
 	if v := announceHere(); v != access.Served {
 		t.Fatal("a file was read that was not settled")
 	}
-	n.lists.reread(now, false)
+	n.lists.reread(now)
 	if v := announceHere(); v != access.DeniedTorrent || n.tracker.Torrents() != 0 {
 		t.Fatalf("%v, %d torrents", v, n.tracker.Torrents())
 	}
 	write("nonsense\n")
 	for range 3 {
-		n.lists.reread(now, false)
+		n.lists.reread(now)
 	}
 	if v := announceHere(); v != access.DeniedTorrent || n.lists.faults != 1 {
 		t.Errorf("a wrong file: %v, %d faults", v, n.lists.faults)
 	}
-	n.lists.reread(now, true)
-	if n.lists.faults != 2 {
-		t.Error("a hangup did not read the file again")
+	if _, faults := readLists(n.cfg); len(faults) != 1 {
+		t.Errorf("a hangup finds %v", faults)
 	}
 	// The API goes before the file.
 	answer := entryOf(t, change(n, "DELETE", "/api/v1/deny/"+h.String(), "").Body.String())
@@ -282,9 +281,11 @@ func TestListFiles(t *testing.T) {
 	if err := os.Remove(deny); err != nil {
 		t.Fatal(err)
 	}
-	n.lists.reread(now, false)
-	n.lists.reread(now, true)
-	if n.lists.faults != 3 || n.lists.fileOf("deny").entries != 1 {
+	n.lists.reread(now)
+	if _, faults := readLists(n.cfg); len(faults) != 1 {
+		t.Errorf("a hangup finds %v", faults)
+	}
+	if n.lists.faults != 1 || n.lists.fileOf("deny").entries != 1 {
 		t.Errorf("a file that is gone: %d faults", n.lists.faults)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"starling/tracker/access"
@@ -74,13 +75,13 @@ func (f *listFile) due() bool {
 	return settled && stamp != f.stamp
 }
 
-// reread reads the files that are others, or all of them, and puts them in force. A file that is wrong changes nothing.
-func (l *lists) reread(now time.Time, all bool) {
+// reread reads the files that are others than they were, and puts them in force. A file that is wrong changes nothing.
+func (l *lists) reread(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	changed := false
 	for _, f := range l.files {
-		if !all && !f.due() {
+		if !f.due() {
 			continue
 		}
 		began := time.Now()
@@ -94,13 +95,65 @@ func (l *lists) reread(now time.Time, all bool) {
 			continue
 		}
 		changed = true
-		l.log.Info().Str("file", f.path).Int("entries", f.entries).Dur("ms", time.Since(began)).Msgf("the list of %s was read again", f.list)
-		l.events.add(now, eventList, fmt.Sprintf("the list of %s was read again: %d entries in %s", f.list, f.entries, filepath.Base(f.path)))
+		l.tell(now, f, time.Since(began))
 	}
 	if changed {
 		l.rules = l.access.SetFiles(l.has)
 		l.enforce(now, nil)
 	}
+}
+
+// tell says that a file was read again.
+func (l *lists) tell(now time.Time, f *listFile, took time.Duration) {
+	l.log.Info().Str("file", f.path).Int("entries", f.entries).Dur("ms", took).Msgf("the list of %s was read again", f.list)
+	l.events.add(now, eventList, fmt.Sprintf("the list of %s was read again: %d entries in %s", f.list, f.entries, filepath.Base(f.path)))
+}
+
+// A listUpdate is what the files of a configuration say, read and not yet in force.
+type listUpdate struct {
+	files []*listFile
+	has   access.Files
+	took  time.Duration
+}
+
+// readLists reads all files that a configuration names. It returns every error there is.
+func readLists(cfg *config) (u listUpdate, faults []error) {
+	began := time.Now()
+	u.files = listFiles(cfg)
+	for _, f := range u.files {
+		if err := f.read(&u.has); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", cfg.where(f.flag), err))
+		}
+	}
+	u.took = time.Since(began)
+	return u, faults
+}
+
+// replace puts in force what was read, and says of each file that is another one, or was not there before, or is no list any more.
+func (l *lists) replace(now time.Time, u listUpdate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, changed := l.files, false
+	for _, f := range was {
+		if !slices.ContainsFunc(u.files, func(g *listFile) bool { return g.flag == f.flag }) {
+			changed = true
+			l.log.Info().Str("file", f.path).Msgf("there is no file of %s any more", f.list)
+			l.events.add(now, eventList, fmt.Sprintf("there is no file of %s any more", f.list))
+		}
+	}
+	for _, f := range u.files {
+		i := slices.IndexFunc(was, func(g *listFile) bool { return g.flag == f.flag })
+		if i < 0 || was[i].path != f.path || was[i].stamp != f.stamp {
+			changed = true
+			l.tell(now, f, u.took)
+		}
+	}
+	if !changed {
+		return
+	}
+	l.files, l.has = u.files, u.has
+	l.rules = l.access.SetFiles(l.has)
+	l.enforce(now, nil)
 }
 
 // fileOf returns the file behind a flag, nil when there is none.

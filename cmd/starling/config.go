@@ -79,9 +79,16 @@ type source func(o *option) (setting, bool)
 
 // resolve makes a config of what the sources say, the first that knows an option winning
 // over the later ones, and the option's default over none. A list is replaced as a whole, never merged.
-// The error names the flag, variable or key at fault.
+// The error names the flag, variable or key at fault; of several it is the first.
 func resolve(sources ...source) (*config, error) {
+	c, faults := resolveAll(sources...)
+	return c, first(faults)
+}
+
+// resolveAll does that and returns everything that is wrong. Settings are judged together only when each is right by itself.
+func resolveAll(sources ...source) (*config, []error) {
 	c := &config{given: make(map[string]setting)}
+	var faults []error
 	opts := options(c)
 	for i := range opts {
 		o := &opts[i]
@@ -99,27 +106,48 @@ func resolve(sources ...source) (*config, error) {
 			s = setting{where: "default of " + o.name, values: []string{o.def}}
 		}
 		if err := o.apply(s); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.where, err)
+			faults = append(faults, fmt.Errorf("%s: %w", s.where, err))
 		}
+	}
+	if len(faults) > 0 {
+		return c, faults
 	}
 	return c, c.check()
 }
 
+// first returns the first of some errors, nil when there is none.
+func first(faults []error) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults[0]
+}
+
 // readConfig makes a config of the flags and the file at path, if there is one, as resolve does.
 func readConfig(flags source, path string) (*config, error) {
+	c, faults := readAllConfig(flags, path)
+	return c, first(faults)
+}
+
+// readAllConfig does that and returns everything that is wrong.
+func readAllConfig(flags source, path string) (*config, []error) {
 	if path == "" {
-		return resolve(flags)
+		return resolveAll(flags)
 	}
-	f, err := readFile(path, options(new(config)))
-	if err != nil {
-		return nil, fmt.Errorf("config file: %w", err)
+	f, faults := readFile(path, options(new(config)))
+	for i, err := range faults {
+		faults[i] = fmt.Errorf("config file: %w", err)
 	}
-	c, err := resolve(flags, fromMap(f.settings))
-	if err != nil {
-		return nil, err
+	if f == nil {
+		return nil, faults
 	}
+	c, wrong := resolveAll(flags, fromMap(f.settings))
+	faults = append(faults, wrong...)
 	c.classes = f.classes
-	return c, c.checkPacing()
+	if len(faults) == 0 {
+		faults = c.checkPacing()
+	}
+	return c, faults
 }
 
 // apply checks and stores the values of a setting.
@@ -140,7 +168,7 @@ func (o *option) apply(s setting) error {
 
 // check judges the settings together. Of two that contradict each other only
 // through a default, the default gives way.
-func (c *config) check() error {
+func (c *config) check() (faults []error) {
 	for _, p := range []*[]string{&c.http, &c.https, &c.udp, &c.admin} {
 		if len(*p) == 1 && (*p)[0] == off {
 			*p = nil
@@ -148,17 +176,17 @@ func (c *config) check() error {
 	}
 	if c.minInterval > c.interval {
 		if _, set := c.given["min-interval"]; set {
-			return fmt.Errorf("%s: %s is longer than the interval, %s", c.where("min-interval"), short(c.minInterval), short(c.interval))
+			faults = append(faults, fmt.Errorf("%s: %s is longer than the interval, %s", c.where("min-interval"), short(c.minInterval), short(c.interval)))
 		}
 		c.minInterval = c.interval
 	}
 	if c.numWant > c.maxNumWant {
 		if _, set := c.given["numwant"]; set {
-			return fmt.Errorf("%s: %d is more than max-numwant, %d", c.where("numwant"), c.numWant, c.maxNumWant)
+			faults = append(faults, fmt.Errorf("%s: %d is more than max-numwant, %d", c.where("numwant"), c.numWant, c.maxNumWant))
 		}
 		c.numWant = c.maxNumWant
 	}
-	return c.checkPacing()
+	return append(faults, c.checkPacing()...)
 }
 
 // checkTLS refuses addresses without a certificate and a certificate without addresses.
@@ -177,29 +205,32 @@ func (c *config) checkTLS() error {
 }
 
 // checkPacing refuses what would have no effect: an operator who asks for it believes that it has.
-func (c *config) checkPacing() error {
+func (c *config) checkPacing() (faults []error) {
 	bytes := c.rate > 0 || c.uplink > 0
 	_, sharing := c.given["rate-sharing"]
 	_, health := c.given["sibling-health"]
-	switch {
-	case sharing && !bytes:
-		return fmt.Errorf("%s: there is nothing to share without rate or uplink", c.where("rate-sharing"))
-	case c.oneRoot && !bytes:
-		return fmt.Errorf("%s: there is nothing to put under one root without rate or uplink", c.where("one-root"))
-	case c.oneRoot && c.livesyncRate > 0:
-		return fmt.Errorf("%s: livesync-rate is a root of its own, give one of the two", c.where("one-root"))
-	case c.uplink > 0 && c.scrapeSync == livesync.Off && len(c.keys) == 0:
-		return fmt.Errorf("%s: nodes that share it know of each other by their beacons when they have no cluster key, and scrape-sync is off", c.where("uplink"))
-	case c.redirect && len(c.siblings) == 0:
-		return fmt.Errorf("%s: there is nowhere to send clients without sibling", c.where("redirect"))
-	case c.redirect && !bytes && c.announceRate == 0:
-		return fmt.Errorf("%s: tokens never run out without rate, uplink or announce-rate", c.where("redirect"))
-	case health && len(c.siblings) == 0:
-		return fmt.Errorf("%s: there is nobody to probe without sibling", c.where("sibling-health"))
-	case len(c.classes.list) > 0 && !bytes && c.announceRate == 0:
-		return fmt.Errorf("%s: there is nothing to divide without rate, uplink or announce-rate", c.classes.where)
+	for _, f := range []struct {
+		wrong       bool
+		where, text string
+	}{
+		{sharing && !bytes, c.where("rate-sharing"), "there is nothing to share without rate or uplink"},
+		{c.oneRoot && !bytes, c.where("one-root"), "there is nothing to put under one root without rate or uplink"},
+		{c.oneRoot && bytes && c.livesyncRate > 0, c.where("one-root"), "livesync-rate is a root of its own, give one of the two"},
+		{c.uplink > 0 && c.scrapeSync == livesync.Off && len(c.keys) == 0, c.where("uplink"),
+			"nodes that share it know of each other by their beacons when they have no cluster key, and scrape-sync is off"},
+		{c.redirect && len(c.siblings) == 0, c.where("redirect"), "there is nowhere to send clients without sibling"},
+		{c.redirect && !bytes && c.announceRate == 0, c.where("redirect"), "tokens never run out without rate, uplink or announce-rate"},
+		{health && len(c.siblings) == 0, c.where("sibling-health"), "there is nobody to probe without sibling"},
+		{len(c.classes.list) > 0 && !bytes && c.announceRate == 0, c.classes.where, "there is nothing to divide without rate, uplink or announce-rate"},
+	} {
+		if f.wrong {
+			faults = append(faults, fmt.Errorf("%s: %s", f.where, f.text))
+		}
 	}
-	return c.classes.checkUnits(bytes, c.announceRate > 0)
+	if err := c.classes.checkUnits(bytes, c.announceRate > 0); err != nil {
+		faults = append(faults, err)
+	}
+	return faults
 }
 
 // paced reports whether anything bounds what clients are answered.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 )
@@ -23,52 +25,82 @@ type configFile struct {
 // readFile reads the configuration file: a flat TOML table whose keys are the
 // names of the options, and the tables of classes. It is strict, since a setting that silently does not
 // take hold is the worst kind: an unknown key, an empty value or a value of another
-// type is an error that names it.
-func readFile(path string, opts []option) (*configFile, error) {
+// type is an error that names it. It returns all errors there are, and nil for a file that is no TOML.
+func readFile(path string, opts []option) (*configFile, []error) {
 	text, err := readBounded(path)
 	if err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
 	return parseFile(path, text, opts)
 }
 
 // parseFile reads the text of the file; path is for its errors.
-func parseFile(path, text string, opts []option) (*configFile, error) {
+func parseFile(path, text string, opts []option) (*configFile, []error) {
 	var table map[string]any
 	meta, err := toml.Decode(text, &table)
 	if pe := (toml.ParseError{}); errors.As(err, &pe) {
-		return nil, fmt.Errorf("%s, line %d: %s", path, pe.Position.Line, pe.Message)
+		return nil, []error{fmt.Errorf("%s, line %d: %s", path, pe.Position.Line, pe.Message)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, []error{fmt.Errorf("%s: %w", path, err)}
 	}
 	byName := make(map[string]*option)
 	for i := range opts {
 		byName[opts[i].name] = &opts[i]
 	}
-	f := &configFile{settings: make(map[string]setting)}
+	f, lines := &configFile{settings: make(map[string]setting)}, keyLines(text)
+	var faults []error
+	seen := map[string]bool{classKey: true}
 	for _, key := range meta.Keys() {
 		name := key[0]
-		if name == classKey {
+		if seen[name] {
 			continue
+		}
+		seen[name] = true
+		at := path
+		if line := lines[name]; line > 0 {
+			at = fmt.Sprintf("%s, line %d", path, line)
 		}
 		o, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("%s: unknown key %s%s", path, name, didYouMean("", name, maps.Keys(byName)))
+			faults = append(faults, fmt.Errorf("%s: unknown key %s%s", at, name, didYouMean("", name, maps.Keys(byName))))
+			continue
 		}
-		where := fmt.Sprintf("%s: key %s", path, name)
+		where := fmt.Sprintf("%s: key %s", at, name)
 		values, err := o.fromTOML(table[name])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", where, err)
+			faults = append(faults, fmt.Errorf("%s: %w", where, err))
+			continue
 		}
 		f.settings[name] = setting{where, values}
 	}
 	if tables, ok := table[classKey]; ok {
 		if f.classes, err = parseClasses(path, tables); err != nil {
-			return nil, err
+			faults = append(faults, err)
 		}
 	}
-	return f, nil
+	return f, faults
+}
+
+// keyLine matches a line that begins with a key of the top table, or with the head of another table.
+var keyLine = regexp.MustCompile(`^[ \t]*(?:"?([A-Za-z0-9_-]+)"?[ \t]*[.=]|\[+[ \t]*"?([A-Za-z0-9_-]+))`)
+
+// keyLines returns on which line each key of a file stands first. The file is TOML; where one is written in an unusual way, the line is
+// another one or 0.
+func keyLines(text string) map[string]int {
+	lines, number, top := make(map[string]int), 0, true
+	for line := range strings.Lines(text) {
+		number++
+		m := keyLine.FindStringSubmatch(line)
+		if m == nil || m[1] != "" && !top {
+			continue
+		}
+		top = top && m[2] == ""
+		if name := m[1] + m[2]; lines[name] == 0 {
+			lines[name] = number
+		}
+	}
+	return lines
 }
 
 // readBounded reads a file of at most maxConfigFile bytes.

@@ -91,6 +91,8 @@ func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
 		scrapeCommand(),
 		dumpCommand(),
 		keyCommand(),
+		checkCommand(),
+		configCommand(),
 		loadCommand(),
 		completionCommand(),
 		helpCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"starling/livesync"
@@ -40,34 +41,42 @@ func (n *node) epoch() (uint64, error) {
 
 // warn says what is allowed, and probably not what was meant.
 func (n *node) warn() {
-	cfg, log := n.cfg, n.log
-	if cfg.keyWarning != "" {
-		log.Warn().Msg(cfg.keyWarning)
+	for _, text := range n.cfg.warnings(n.iface) {
+		n.log.Warn().Msg(text)
 	}
-	if cfg.tokenWarning != "" {
-		log.Warn().Msg(cfg.tokenWarning)
-	}
-	for _, name := range []string{"admin-token-file", "admin-host"} {
-		if _, given := cfg.given[name]; given && n.admin == nil {
-			log.Warn().Msgf("%s has no effect without an admin address", cfg.where(name))
+}
+
+// warnings returns what is allowed, and probably not what was meant, on an interface; empty: live sync is off.
+func (c *config) warnings(iface string) (texts []string) {
+	for _, text := range []string{c.keyWarning, c.tokenWarning} {
+		if text != "" {
+			texts = append(texts, text)
 		}
 	}
-	if len(cfg.keys) > 0 && n.iface == "" {
-		log.Warn().Msgf("%s has no effect while live sync is off", cfg.where("cluster-key-file"))
-	}
-	for _, name := range []string{"livesync-node-plain", "public-url"} {
-		if _, given := cfg.given[name]; given && len(cfg.keys) == 0 {
-			log.Warn().Msgf("%s has no effect without cluster-key-file", cfg.where(name))
+	without := func(what string, names ...string) {
+		for _, name := range names {
+			if _, given := c.given[name]; given {
+				texts = append(texts, c.where(name)+" has no effect "+what)
+			}
 		}
 	}
-	if _, given := cfg.given["snapshot-interval"]; given && cfg.stateDir == "" {
-		log.Warn().Msgf("%s has no effect without state-dir", cfg.where("snapshot-interval"))
+	if len(c.admin) == 0 {
+		without("without an admin address", "admin-token-file", "admin-host")
 	}
-	if cfg.uplink > 0 && n.iface == "" {
-		log.Warn().Msg("live sync is off, so that this node hears nobody to share the uplink with and takes all of it")
+	if iface == "" {
+		without("while live sync is off", "cluster-key-file")
 	}
-	if cfg.peerTimeout < cfg.interval {
-		log.Warn().Str("peer_timeout", short(cfg.peerTimeout)).Str("interval", short(cfg.interval)).
-			Msg("clients are forgotten before they are due to announce again")
+	if len(c.keys) == 0 {
+		without("without cluster-key-file", "livesync-node-plain", "public-url")
 	}
+	if c.stateDir == "" {
+		without("without state-dir", "snapshot-interval")
+	}
+	if c.uplink > 0 && iface == "" {
+		texts = append(texts, "live sync is off, so that this node hears nobody to share the uplink with and takes all of it")
+	}
+	if c.peerTimeout < c.interval {
+		texts = append(texts, fmt.Sprintf("peer-timeout is %s and interval %s: clients are forgotten before they are due to announce again", short(c.peerTimeout), short(c.interval)))
+	}
+	return texts
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"os/signal"
 	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,7 +25,6 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 		for range hangups {
 			n.certificate.check(true)
 			n.reload(read())
-			n.lists.reread(time.Now(), true)
 		}
 	}()
 	return func() {
@@ -39,58 +40,97 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 // reloadPatience is for how long the end of the program waits for a configuration that is being read.
 const reloadPatience = time.Second
 
-// reload puts in force what can be changed while the node runs: the classes, and how much uplink there is to share. Whatever
-// is wrong with a configuration, all of it stays as it was; what only a restart can change is named.
+// reload puts in force what can be changed while the node runs, one line of the log for each, and names what only a restart can change:
+//
+//	read   the configuration, the token, the keys, the lists --- anything is wrong --> nothing changes
+//	judge  uplink, classes -------------------------------------------------------'
+//	apply  the lists, the admin address's rules
 func (n *node) reload(cfg *config, err error) {
+	now := time.Now()
+	var update listUpdate
+	if err == nil {
+		var faults []error
+		update, faults = readLists(cfg)
+		err = first(faults)
+	}
 	if err != nil {
-		n.log.Error().Err(err).Msg("the configuration was read again and is wrong: nothing changes")
-		n.events.add(time.Now(), eventNoReload, "the configuration was read again and is wrong: "+err.Error())
+		n.refuseReload(now, "the configuration was read again and is wrong", err)
 		return
 	}
-	if reflect.DeepEqual(cfg.classes.list, n.classes.list) {
-		n.log.Info().Msg("the configuration was read again: the classes are as they were")
-	} else if err := n.reloadClasses(cfg); err != nil {
-		n.log.Error().Err(err).Msg("the configuration was read again and its classes are refused: nothing changes")
-		n.events.add(time.Now(), eventNoReload, "the configuration was read again and its classes are refused: "+err.Error())
+	undo, err := n.reloadUplink(now, cfg)
+	if err != nil {
+		n.refuseReload(now, "the configuration was read again and its uplink is refused", err)
 		return
 	}
-	n.events.add(time.Now(), eventReload, "the configuration was read again")
+	if err := n.reloadClasses(now, cfg); err != nil {
+		undo()
+		n.refuseReload(now, "the configuration was read again and its classes are refused", err)
+		return
+	}
+	n.events.add(now, eventReload, "the configuration was read again")
+	n.lists.replace(now, update)
 	if n.guard.rule(cfg.adminHosts, cfg.adminToken) {
 		n.log.Info().Msg("the configuration was read again: another token or other names are in force at the admin address")
 	}
-	if cfg.tokenWarning != "" {
-		n.log.Warn().Msg(cfg.tokenWarning)
+	for _, text := range cfg.warnings(n.iface) {
+		if !slices.Contains(n.cfg.warnings(n.iface), text) {
+			n.log.Warn().Msg(text)
+		}
 	}
-	later := slices.DeleteFunc(changed(n.cfg.given, cfg.given), func(name string) bool { return name == "admin-token-file" || name == "admin-host" })
-	if n.cfg.uplink > 0 && cfg.uplink > 0 {
-		n.reloadUplink(cfg.uplink)
-		later = slices.DeleteFunc(later, func(name string) bool { return name == "uplink" })
+	n.nameRest(now, cfg)
+}
+
+// refuseReload says why a configuration that was read again changes nothing.
+func (n *node) refuseReload(now time.Time, what string, err error) {
+	n.log.Error().Err(err).Msg(what + ": nothing changes")
+	n.events.add(now, eventNoReload, what+": "+err.Error())
+}
+
+// reloadable are the settings that reload puts in force; uplink is, too, while one is shared.
+var reloadable = []string{"admin-token-file", "admin-host", "allow", "deny", "deny-client", "passkeys"}
+
+// nameRest names what is set otherwise and only a restart puts in force.
+func (n *node) nameRest(now time.Time, cfg *config) {
+	later := slices.DeleteFunc(changed(n.cfg.given, cfg.given), func(name string) bool {
+		return slices.Contains(reloadable, name) || name == "uplink" && n.cfg.uplink > 0 && cfg.uplink > 0
+	})
+	if !slices.Contains(later, "cluster-key-file") && !slices.Equal(n.cfg.keys, cfg.keys) {
+		later = append(later, "cluster-key-file") // the same file with other keys
 	}
 	if len(later) > 0 {
 		n.log.Warn().Strs("settings", later).Msg("settings were changed that only a restart puts in force")
+		n.events.add(now, eventReload, "only a restart puts in force: "+strings.Join(later, ", "))
 	}
 }
 
-// reloadUplink puts another uplink in force, to be shared by the same nodes.
-func (n *node) reloadUplink(total int64) {
-	now := time.Now()
-	if n.steering.state(now).total == total {
-		return
+// reloadUplink puts another uplink in force, to be shared by the same nodes. Undo puts the one before back.
+func (n *node) reloadUplink(now time.Time, cfg *config) (undo func(), err error) {
+	was := n.steering.state(now).total
+	if n.cfg.uplink == 0 || cfg.uplink == 0 || was == cfg.uplink {
+		return func() {}, nil
 	}
-	if err := n.steering.setUplink(now, total); err != nil {
-		n.log.Error().Err(err).Msg("the configuration was read again, and the rate stays as it is")
-		return
+	if err := n.steering.setUplink(now, cfg.uplink); err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.where("uplink"), err)
 	}
-	n.log.Info().Int64("bytes_per_second", total).Msg("the configuration was read again: another uplink is shared")
+	n.log.Info().Int64("bytes_per_second", cfg.uplink).Msg("the configuration was read again: another uplink is shared")
+	return func() {
+		if err := n.steering.setUplink(now, was); err == nil { // it was in force a moment ago
+			n.log.Info().Int64("bytes_per_second", was).Msg("the uplink is shared as before")
+		}
+	}, nil
 }
 
 // reloadClasses puts other classes in force, or those that are built in when the file has none any more.
-func (n *node) reloadClasses(cfg *config) error {
+func (n *node) reloadClasses(now time.Time, cfg *config) error {
+	if reflect.DeepEqual(cfg.classes.list, n.classes.list) {
+		n.log.Info().Msg("the configuration was read again: the classes are as they were")
+		return nil
+	}
 	list := cfg.classes.list
 	if len(list) == 0 {
 		list = pacer.WanClasses()
 	}
-	if err := n.steering.setClasses(time.Now(), list); err != nil {
+	if err := n.steering.setClasses(now, list); err != nil {
 		return err
 	}
 	n.classes = cfg.classes

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"starling/tracker/pacer"
+	"starling/wire"
 )
 
 // TestReload starts the program, changes its file and sends SIGHUP: good classes are in force, bad ones and bad files
@@ -166,4 +169,67 @@ func (n *node) pacingRate(t *testing.T, class string) int64 {
 	}
 	t.Fatalf("no class %s", class)
 	return 0
+}
+
+// TestReloadAllOrNothing: one thing that is wrong keeps everything else from changing, and when all is right everything does.
+func TestReloadAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	h := wire.InfoHash{1}
+	settings := map[string]setting{
+		"uplink": {"", []string{"80MB/s"}}, "beacon-interval": {"", []string{"60s"}},
+		"admin-token-file": {"", []string{file("token", testToken)}}, "deny": {"--deny", []string{file("deny", "")}},
+	}
+	n := testNode(t, settings)
+	with := func(list []pacer.Class, name string, values ...string) (*config, error) {
+		is := maps.Clone(settings)
+		is["admin-token-file"] = setting{"", []string{file("token2", "fedcba9876543210")}}
+		is["deny"] = setting{"--deny", []string{file("deny2", h.String())}}
+		is["uplink"] = setting{"", []string{"40MB/s"}}
+		if name != "" {
+			is[name] = setting{"--" + name, values}
+		}
+		cfg, err := resolve(fromMap(is))
+		if err == nil {
+			cfg.classes.list = list
+		}
+		return cfg, err
+	}
+	changed := pacer.WanClasses()
+	changed[1].Rate = pacer.Percent(20)
+	bad := pacer.WanClasses()
+	bad[1].Rate = pacer.Percent(100)
+	state := func() string {
+		return fmt.Sprint(n.steering.state(time.Now()).total, n.lists.fileOf("deny").entries, n.guard.allowed.Load().token == adminTokenOf(testToken),
+			len(n.lists.files), len(n.classes.list))
+	}
+	was := state()
+	for _, step := range []struct {
+		list  []pacer.Class
+		name  string
+		value string
+	}{
+		{changed, "deny", file("bad", "nonsense")}, {changed, "deny", filepath.Join(dir, "none")}, {changed, "passkeys", file("keys", "no key\x01")},
+		{changed, "numwant", "0"}, {changed, "admin-token-file", file("token3", "short")}, {bad, "", ""},
+	} {
+		n.reload(with(step.list, step.name, step.value))
+		if is := state(); is != was {
+			t.Errorf("%s %q: %s, was %s", step.name, step.value, is, was)
+		}
+	}
+	n.reload(with(changed, ""))
+	if is, want := state(), fmt.Sprint(40_000_000, 1, false, 1, len(changed)); is != want {
+		t.Errorf("%s, want %s", is, want)
+	}
+	cfg, err := resolve(fromMap(map[string]setting{"uplink": settings["uplink"]}))
+	n.reload(cfg, err)
+	if n.lists.fileOf("deny") != nil {
+		t.Error("the list that went is still there")
+	}
 }

@@ -9,14 +9,7 @@ import (
 
 // serveCommand returns `starling serve`: one tracker.
 func serveCommand() *cli.Command {
-	file := &optionFlag{
-		GenericFlag: &cli.GenericFlag{
-			Name:  "config",
-			Usage: `Settings in a TOML file: peer-timeout = "45m", http = [":6969", ":80"].`,
-			Value: new(recorder),
-		},
-		placeholder: "FILE",
-	}
+	file := configFlag()
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "run one tracker",
@@ -31,7 +24,8 @@ Start it on each host of a segment, with the interface they share:
 
 The same from a file; every flag is a key, lists are arrays:
 
-   echo 'livesync-interface = "eth1"' > starling.toml
+   starling config > starling.toml
+   starling check --config starling.toml
    starling serve --config starling.toml
 
 A list may also be given with commas: --http :6969,:80. A list from a stronger

@@ -282,7 +282,7 @@ func TestServesEverywhere(t *testing.T) {
 // TestWarnings: what may be meant but rarely is gets said, and serving goes on.
 func TestWarnings(t *testing.T) {
 	r := invoke(t, nil, "serve", "--http", "none", "--udp", "none", "--admin", "none", "--livesync-interface", "none", "--peer-timeout", "10s")
-	if r.code != exitOK || !strings.Contains(r.stderr, `"level":"warn","peer_timeout":"10s","interval":"30m"`) {
+	if r.code != exitOK || !strings.Contains(r.stderr, `peer-timeout is 10s and interval 30m`) {
 		t.Errorf("got %+v", r)
 	}
 }

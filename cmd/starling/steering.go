@@ -266,13 +266,19 @@ func (s *steering) setLimit(now time.Time, limit int64) error {
 }
 
 // setUplink changes what all nodes may send together, where that is shared: less holds at once, more when it has stood for the
-// hold-down, by which the other nodes were told the same.
+// hold-down, by which the other nodes were told the same. After an error nothing has changed.
 func (s *steering) setUplink(now time.Time, total int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was := s.total
 	s.uplink.SetTotal(now, total)
 	s.total = total
-	return s.applyLocked(now)
+	err := s.applyLocked(now)
+	if err != nil {
+		s.uplink.SetTotal(now, was)
+		s.total = was
+	}
+	return err
 }
 
 // setClasses puts other classes in force; an error names what is wrong and changes nothing.
