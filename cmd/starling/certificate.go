@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -68,15 +69,28 @@ func (c *certificate) look() (s string) {
 	return s
 }
 
-// check reads the files again if they changed, or in any case.
-func (c *certificate) check(always bool) {
-	if c == nil {
+// replace puts another certificate in force, which may be in other files. Whether there is one at all only a restart changes.
+func (c *certificate) replace(by *certificate) {
+	if c == nil || by == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.cert, c.key, c.seen = by.cert, by.key, by.seen
+	was, is := c.current.Load(), by.current.Load()
+	if bytes.Equal(was.Certificate[0], is.Certificate[0]) {
+		return
+	}
+	c.current.Store(is)
+	c.news("the certificate was read again, it is good until "+until(is.Leaf), nil)
+}
+
+// check reads the files again if they changed.
+func (c *certificate) check() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	seen := c.look()
-	if seen == c.seen && !always {
+	if seen == c.seen {
 		return
 	}
 	c.seen = seen
@@ -98,7 +112,7 @@ func (c *certificate) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
-			c.check(false)
+			c.check()
 		}
 	}
 }

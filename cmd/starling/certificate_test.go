@@ -79,29 +79,33 @@ func TestCertificateChanges(t *testing.T) {
 		}
 		news = nil
 	}
-	c.check(false)
+	c.check()
 	expect(1)
-	c.check(true)
-	expect(1, "good until")
+	same, err := openCertificate(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.replace(same)
+	expect(1)
 	writePair(t, dir, 2, 2*time.Hour)
 	touch(t, cfg.tlsCert, 1)
-	c.check(false)
+	c.check()
 	expect(2, "good until")
 	if err := os.WriteFile(cfg.tlsKey, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.check(false)
-	c.check(false)
+	c.check()
+	c.check()
 	expect(2, "bad: tls:")
 	writePair(t, dir, 3, -time.Hour)
 	touch(t, cfg.tlsCert, 2)
-	c.check(false)
+	c.check()
 	expect(2, "bad: it ran out on")
 	os.Remove(cfg.tlsCert)
-	c.check(false)
+	c.check()
 	expect(2, "bad: open")
 	writePair(t, dir, 4, time.Hour)
-	c.check(false)
+	c.check()
 	expect(4, "good until")
 }
 

@@ -90,10 +90,16 @@ func (c *config) judge(whole bool) (iface string, warnings []string, faults []er
 	}
 	_, wrong := readLists(c)
 	faults = append(faults, wrong...)
+	if _, err := openCertificate(c, nil); err != nil {
+		faults = append(faults, err)
+	}
+	if info, err := os.Stat(c.tlsKey); c.tlsKey != "" && err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		warnings = append(warnings, fmt.Sprintf("%s: %s can be read by other users of this host: chmod 600 %s", c.where("tls-key"), c.tlsKey, c.tlsKey))
+	}
 	for _, flag := range []struct {
 		name  string
 		addrs []string
-	}{{"http", c.http}, {"udp", c.udp}, {"admin", c.admin}} {
+	}{{"http", c.http}, {"https", c.https}, {"udp", c.udp}, {"admin", c.admin}} {
 		for _, addr := range flag.addrs {
 			if err := checkAddress(addr); err != nil {
 				faults = append(faults, fmt.Errorf("%s: %w", c.where(flag.name), err))
@@ -215,7 +221,7 @@ func (c *config) describe(w io.Writer, iface string) {
 	}
 	fmt.Fprintln(w, "ok")
 	for _, row := range [][2]string{
-		{"http", list(c.http)}, {"udp", list(c.udp)}, {"admin", list(c.admin)}, {"live sync", sync}, {"state", state},
+		{"http", list(c.http)}, {"https", list(c.https)}, {"udp", list(c.udp)}, {"admin", list(c.admin)}, {"live sync", sync}, {"state", state},
 	} {
 		fmt.Fprintf(w, "%-11s%s\n", row[0], row[1])
 	}

@@ -23,7 +23,6 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 	go func() {
 		defer close(ended)
 		for range hangups {
-			n.certificate.check(true)
 			n.reload(read())
 		}
 	}()
@@ -42,9 +41,9 @@ const reloadPatience = time.Second
 
 // reload puts in force what can be changed while the node runs, one line of the log for each, and names what only a restart can change:
 //
-//	read   the configuration, the token, the keys, the lists --- anything is wrong --> nothing changes
-//	judge  uplink, classes -------------------------------------------------------'
-//	apply  the lists, the admin address's rules
+//	read   the configuration, the token, the keys, the lists, the certificate --- anything is wrong --> nothing changes
+//	judge  uplink, classes ------------------------------------------------------------------------'
+//	apply  the lists, the certificate, the admin address's rules
 func (n *node) reload(cfg *config, err error) {
 	now := time.Now()
 	var update listUpdate
@@ -52,6 +51,10 @@ func (n *node) reload(cfg *config, err error) {
 		var faults []error
 		update, faults = readLists(cfg)
 		err = first(faults)
+	}
+	var renewed *certificate
+	if err == nil {
+		renewed, err = openCertificate(cfg, n.certificateNews)
 	}
 	if err != nil {
 		n.refuseReload(now, "the configuration was read again and is wrong", err)
@@ -69,6 +72,7 @@ func (n *node) reload(cfg *config, err error) {
 	}
 	n.events.add(now, eventReload, "the configuration was read again")
 	n.lists.replace(now, update)
+	n.certificate.replace(renewed)
 	if n.guard.rule(cfg.adminHosts, cfg.adminToken) {
 		n.log.Info().Msg("the configuration was read again: another token or other names are in force at the admin address")
 	}
@@ -87,7 +91,7 @@ func (n *node) refuseReload(now time.Time, what string, err error) {
 }
 
 // reloadable are the settings that reload puts in force; uplink is, too, while one is shared.
-var reloadable = []string{"admin-token-file", "admin-host", "allow", "deny", "deny-client", "passkeys"}
+var reloadable = []string{"admin-token-file", "admin-host", "allow", "deny", "deny-client", "passkeys", "tls-cert", "tls-key"}
 
 // nameRest names what is set otherwise and only a restart puts in force.
 func (n *node) nameRest(now time.Time, cfg *config) {
