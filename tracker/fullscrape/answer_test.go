@@ -48,9 +48,11 @@ func ask(t testing.TB, s *Scrape, r wire.Request, f Format) (*http.Response, []b
 		r.Method = []byte("GET")
 	}
 	here, there := net.Pipe()
+	ended := make(chan struct{})
 	go func() {
 		s.Answer(t.Context(), there, &r, f)
 		there.Close()
+		close(ended)
 	}()
 	here.SetReadDeadline(time.Now().Add(time.Minute))
 	resp, err := http.ReadResponse(bufio.NewReader(here), &http.Request{Method: string(r.Method)})
@@ -58,6 +60,8 @@ func ask(t testing.TB, s *Scrape, r wire.Request, f Format) (*http.Response, []b
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(resp.Body)
+	io.Copy(io.Discard, here) // what a writer to a pipe waits for
+	<-ended                   // it is counted
 	return resp, body, err
 }
 
