@@ -25,12 +25,13 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		ans.MinInterval = min(t.interval.min, ans.Interval)
 	}
 	ans.Seeders, ans.Leechers, ans.Downloaded = 0, 0, 0
-	ans.New, ans.Early, ans.Refused = false, 0, access.Served
+	ans.New, ans.Stayed, ans.Early, ans.Refused = false, false, 0, access.Served
 	if t.rules.forbidsStill(&a.InfoHash, a.Checked, &t.rules.announces) {
 		ans.Refused = t.Access().Torrent(&a.InfoHash)
 		return
 	}
 	r := s.torrents.find(hash, &a.InfoHash)
+	ans.Unknown = r == nil
 	switch {
 	case !a.Peer.Valid():
 		s.count(r, ans)
@@ -56,7 +57,7 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 			ahead: s.ahead(a.Booked),
 		}
 		var was earlier
-		if a.Booked != 0 {
+		if a.Booked != 0 || a.Watched {
 			n.was = &was
 		}
 		stored, tell, flags := s.put(r, &a.Peer, n)
@@ -64,8 +65,12 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 			t.tell(a, flags)
 		}
 		if n.was != nil {
-			ans.New, ans.Early = !was.known, s.early(was, now.Sub(t.start))
+			ans.New = !was.known
 		}
+		if a.Booked != 0 {
+			ans.Early = s.early(was, now.Sub(t.start))
+		}
+		ans.Stayed = was.known && (s.seenAge(was.meta) >= stayed || a.Booked != 0 && ans.Early == 0)
 		if r = s.stored(r, stored); r == nil {
 			ans.refuse(a.Booked)
 			break
@@ -74,6 +79,9 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 		t.pick(s, r, a, stored, ans)
 	}
 }
+
+// stayed is after how many ticks of the clock of peers one that comes back was there all the while: a twelfth of the time after which it would be forgotten.
+const stayed = 5
 
 // refuse makes the answer that of a torrent for which there is no memory now: nobody is there yet, and the client may come back sooner than usual
 // unless its return is booked.

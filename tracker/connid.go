@@ -17,6 +17,9 @@ import (
 // five and more, and one that lives for ever could be replayed by whoever has the address next.
 const connIDPeriod = 5 * time.Minute
 
+// connIDsKnown is for how many more periods it is known that an id was good, so that a client that uses it for half an hour is not taken for one that guesses.
+const connIDsKnown = 6
+
 // connIDs makes and checks the connection ids of BEP 15, with which a client
 // proves that it receives what is sent to its address. Nothing is kept for a
 // client: an id is the address enciphered under a secret of the current period,
@@ -38,6 +41,7 @@ type connIDs struct {
 type connKeys struct {
 	since             time.Time // when the current period began
 	current, previous cipher.Block
+	older             [connIDsKnown]cipher.Block // of the periods before, the latest first; nil: there were none
 }
 
 // connScratch is the block a cipher works on. It belongs to the caller, since one
@@ -61,6 +65,22 @@ func (c *connIDs) valid(now time.Time, addr netip.Addr, id uint64, scratch *conn
 	return id == connID(k.current, addr, scratch) || id == connID(k.previous, addr, scratch)
 }
 
+// wasValid reports whether an id that is not valid was made for the address some periods ago.
+func (c *connIDs) wasValid(now time.Time, addr netip.Addr, id uint64, scratch *connScratch) bool {
+	for _, secret := range c.at(now).older {
+		if secret != nil && id == connID(secret, addr, scratch) {
+			return true
+		}
+	}
+	return false
+}
+
+// shift returns the older secrets with those before them that grow old now.
+func (k *connKeys) shift(old ...cipher.Block) (older [connIDsKnown]cipher.Block) {
+	copy(older[copy(older[:], old):], k.older[:])
+	return older
+}
+
 // at returns the secrets that hold now, and makes new ones when a period has
 // ended. After two periods without a packet both are new. A time before the
 // current period, read by another goroutine before it began, changes nothing.
@@ -77,9 +97,9 @@ func (c *connIDs) at(now time.Time) *connKeys {
 	case age < connIDPeriod:
 		return k
 	case age < 2*connIDPeriod:
-		k = &connKeys{since: k.since.Add(connIDPeriod), current: newConnCipher(), previous: k.current}
+		k = &connKeys{since: k.since.Add(connIDPeriod), current: newConnCipher(), previous: k.current, older: k.shift(k.previous)}
 	default:
-		k = &connKeys{since: now, current: newConnCipher(), previous: newConnCipher()}
+		k = &connKeys{since: now, current: newConnCipher(), previous: newConnCipher(), older: k.shift(k.current, k.previous)}
 	}
 	c.keys.Store(k)
 	return k

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"starling/tracker/abuse"
 	"starling/wire"
 )
 
@@ -22,6 +23,8 @@ type HTTPConfig struct {
 	Route func(host []byte) *Tracker
 
 	Pacing *Pacing // what answers may cost; nil: nothing is paced, and nothing is paid for it
+
+	Abuse *abuse.Watch // of what clients do; nil: nobody is watched
 
 	// MaxConnections is how many connections may be open at once, MaxPerClient how many of one client: an IPv4 address, or a /56 of IPv6; those of
 	// this host and of trusted proxies are bounded together only. 0: DefaultMaxConnections, DefaultMaxPerClient. Neither is more than seven
@@ -56,6 +59,7 @@ type HTTP struct {
 	paced     atomic.Pointer[Pacing]     // nil: nothing is paced
 	route     func(host []byte) *Tracker // nil: all requests are for tracker
 	sources   sources
+	abuse     *abuse.Watch
 	long      func(path, query []byte) LongAnswer // nil: there are no long answers
 	places    places
 	exchanges sync.Pool // of *exchange
@@ -68,7 +72,7 @@ type HTTP struct {
 // httpRefusals are the refusals of this server.
 var httpRefusals = []refusal{
 	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept, refuseHandshake,
-	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey,
+	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey, refuseJail,
 }
 
 // The usual bounds of connections. One that is idle takes some 200 bytes, one with a goroutine of its own about 8 kB; behind one IPv4 address may be a whole town.
@@ -98,7 +102,7 @@ const (
 
 // NewHTTP returns a server for t. It starts nothing.
 func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
-	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, long: cfg.Long}
+	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, long: cfg.Long, abuse: cfg.Abuse}
 	s.places.most = connectionBound(int64(cmp.Or(cfg.MaxConnections, DefaultMaxConnections)))
 	s.places.each = int64(cmp.Or(cfg.MaxPerClient, DefaultMaxPerClient))
 	s.places.exempt = &s.sources

@@ -119,6 +119,10 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 	if rules != nil && x.refusesClient(now, rules, client) {
 		return
 	}
+	watched := x.abuse != nil && watches(&x.sources, client)
+	if watched && x.turnsAway(now, client) {
+		return
+	}
 	if q.IP.IsValid() && x.sources.mayNameIP(client) {
 		client = q.IP
 	}
@@ -131,6 +135,7 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		NumWant:      q.NumWant,
 		BothFamilies: true,
 		Checked:      rules,
+		Watched:      watched,
 	}
 	if !a.Peer.Valid() {
 		x.refuseParameter("ip: not the address of a client")
@@ -156,6 +161,9 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 	if x.answer.Refused != access.Served {
 		x.refuse(x.answer.Refused)
 		return
+	}
+	if watched {
+		x.abuse.Announced(now, client, deedOf(a, &x.answer))
 	}
 	x.tally.announces.Add(1)
 	x.announces++
@@ -190,6 +198,11 @@ func (x *exchange) handleScrape(now time.Time, from netip.Addr, r *wire.Request)
 	if len(hashes) == 0 {
 		x.refuseParameter("info_hash: missing, there is no scrape of all torrents")
 		return
+	}
+	if x.abuse != nil {
+		if client, _ := x.sources.client(from, &r.ForwardedFor); watches(&x.sources, client) && x.turnsAway(now, client) {
+			return
+		}
 	}
 	if rules := x.tracker.Access(); rules != nil {
 		client, _ := x.sources.client(from, &r.ForwardedFor)

@@ -34,6 +34,8 @@ type PacingConfig struct {
 	// address to dst, with path and query in it; false: there is none, or the query says that it was sent on once already. It must not
 	// block. Nil: nobody is sent on.
 	Redirect func(now time.Time, dst, path, query []byte) (location []byte, ok bool)
+	// Jail is where those go who take too much; others may put clients there, too. Nil: one of its own.
+	Jail *pacer.Jail
 	// Shared is told, for the log, when the connections begin to share the rate in another way. Nil: nobody is told.
 	Shared func(pacer.Sharing)
 }
@@ -121,7 +123,7 @@ func NewPacing(cfg PacingConfig, now time.Time) (*Pacing, error) {
 			return nil, err
 		}
 		p.requests = &requestSide{
-			gate: pacer.NewGate(tree, p.shards, queueLimit), calendar: pacer.NewCalendar(cfg.AnnounceRate, now), jail: pacer.NewJail(now),
+			gate: pacer.NewGate(tree, p.shards, queueLimit), calendar: pacer.NewCalendar(cfg.AnnounceRate, now), jail: cmp.Or(cfg.Jail, pacer.NewJail(now)),
 		}
 	}
 	return p, p.SetRate(now, cfg.Rate)

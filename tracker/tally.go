@@ -36,13 +36,15 @@ const (
 	refuseUnlisted                    // the torrent is not on the allow list
 	refuseDeniedClient                // the client is on the list of denied ones
 	refusePasskey                     // no passkey, or none that is good
+	refuseJail                        // the client is in the jail, and there is no class for it; over HTTP it was told
+	refuseConnect                     // UDP: no connection id for an address with too many wrong ones
 	refusals
 )
 
 var refusalNames = [refusals]string{
 	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "tls_handshake", "accept",
 	"short", "long", "protocol", "connection_id", "action", "receive", "send",
-	"denied", "unlisted", "denied_client", "passkey",
+	"denied", "unlisted", "denied_client", "passkey", "jail", "connect",
 }
 
 // A tally is counted by one goroutine, or by the few that share it, and read by

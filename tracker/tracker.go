@@ -68,6 +68,9 @@ type Announce struct {
 
 	// Booked is in how many seconds the client is told to come back: it is kept until then. 0: the tracker chooses.
 	Booked uint32
+
+	// Watched: the answer says whether the peer was new also when it is not booked.
+	Watched bool
 }
 
 // Answer is what the client gets.
@@ -80,10 +83,13 @@ type Answer struct {
 	// Refused says that nothing was stored, and why: there are rules. See [Tracker.SetAccess].
 	Refused access.Verdict
 
-	// What is known of a client that is booked here, see [Announce]. New: nothing was. Early: for how much longer it was not expected,
+	// Unknown says that nothing was known of the torrent.
+	Unknown bool
+
+	// What is known of a client that is booked here or watched, see [Announce]. New: nothing was. Stayed: it comes back after a while. Early, of a booked one: for how much longer it was not expected,
 	// known to a tick of the clock of peers either way; 0: it was expected, or nobody knows when.
-	New   bool
-	Early time.Duration
+	New, Stayed bool
+	Early       time.Duration
 }
 
 // Counts is what a scrape tells of a torrent.

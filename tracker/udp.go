@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"starling/tracker/abuse"
 	"starling/wire/mmsg"
 )
 
@@ -16,6 +17,7 @@ import (
 type UDPConfig struct {
 	TrustedProxies []netip.Prefix // whose word in the address field of an announce counts, besides private and loopback sources
 	Pacing         *Pacing        // what answers may cost; nil: nothing is paced, and nothing is paid for it
+	Abuse          *abuse.Watch   // of what clients do; nil: nobody is watched
 }
 
 // UDP answers BEP 15: connect, announce and scrape. It keeps nothing for a
@@ -32,6 +34,7 @@ type UDP struct {
 	tracker *Tracker
 	sources sources
 	ids     *connIDs
+	abuse   *abuse.Watch
 	paced   atomic.Pointer[Pacing] // nil: nothing is paced
 
 	mu      sync.Mutex
@@ -41,12 +44,12 @@ type UDP struct {
 // udpRefusals are the refusals of this server.
 var udpRefusals = []refusal{
 	refuseShort, refuseLong, refuseProtocol, refuseConnectionID, refuseAction, refuseParameter, refuseReceive, refuseSend,
-	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey,
+	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey, refuseJail, refuseConnect,
 }
 
 // NewUDP returns a server for t. It starts nothing.
 func NewUDP(t *Tracker, cfg UDPConfig) *UDP {
-	s := &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now())}
+	s := &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now()), abuse: cfg.Abuse}
 	s.paced.Store(cfg.Pacing)
 	return s
 }

@@ -25,6 +25,7 @@ type udpWorker struct {
 	scratch  connScratch
 	announce Announce
 	answer   Answer
+	watched  bool    // the client of this packet, for abuse
 	pacing   *Pacing // the server's, since the last packet; nil: nothing is paced
 	toll     toll    // with pacing only
 	replies  [batch][wire.MaxUDPReply]byte
@@ -45,10 +46,18 @@ func (w *udpWorker) handle(now time.Time, from netip.Addr, packet, dst []byte) [
 			w.tally.refuse(refuseProtocol)
 			return dst
 		}
+		if w.abuse != nil && w.dampens(now, from) {
+			return dst
+		}
 		w.tally.connects.Add(1)
 		return wire.AppendUDPConnectReply(dst, h.TransactionID, w.ids.make(now, from, &w.scratch))
 	case !w.ids.valid(now, from, h.ConnectionID, &w.scratch):
 		w.tally.refuse(refuseConnectionID)
+		if w.abuse != nil {
+			w.failed(now, from, h.ConnectionID)
+		}
+		return dst
+	case w.abuse != nil && w.turnsAway(now, from):
 		return dst
 	case h.Action == wire.ActionAnnounce:
 		return w.handleAnnounce(now, from, packet, h.TransactionID, dst)
@@ -86,6 +95,7 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 		Event:    q.Event,
 		Seeder:   q.Left == 0,
 		Checked:  rules,
+		Watched:  w.watched,
 	}
 	if !a.Peer.Valid() {
 		return w.refuseParameter(dst, transaction, "ip: not the address of a client")
@@ -104,6 +114,9 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 	a.Checked = nil // else a worker without clients keeps lists in memory that hold no more
 	if w.answer.Refused != access.Served {
 		return w.refuse(dst, transaction, w.answer.Refused)
+	}
+	if w.watched {
+		w.abuse.Announced(now, from, deedOf(a, &w.answer))
 	}
 	w.tally.announces.Add(1)
 	dst = wire.AppendUDPAnnounceReply(dst, transaction, w.answer.Interval, w.answer.Leechers, w.answer.Seeders)

@@ -1,11 +1,7 @@
 package pacer
 
 import (
-	"encoding/binary"
 	"hash/maphash"
-	"maps"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,20 +15,26 @@ const (
 	TooMany Offence = iota
 	// TooEarly: long before the time it was told, again and again.
 	TooEarly
+	// OverBudget: more requests than any household or town makes, whatever the others get.
+	OverBudget
+	// Spraying: announces of torrents that nobody knows, by far more than a client can have.
+	Spraying
+	// Harvesting: the peers of one torrent after the other, to none of which it comes back.
+	Harvesting
 	offences
 )
 
-var offenceNames = [offences]string{TooMany: "rate", TooEarly: "early"}
+var offenceNames = [offences]string{TooMany: "rate", TooEarly: "early", OverBudget: "budget", Spraying: "spray", Harvesting: "harvest"}
 
 // String returns the offence as metrics name it.
 func (o Offence) String() string { return offenceNames[o] }
 
 // Offences returns all there are.
-func Offences() []Offence { return []Offence{TooMany, TooEarly} }
+func Offences() []Offence { return []Offence{TooMany, TooEarly, OverBudget, Spraying, Harvesting} }
 
 const (
-	// sentence is how long a client is held after its last offence.
-	sentence = 5 * time.Minute
+	// Sentence is how long a client is held after its last offence.
+	Sentence = 5 * time.Minute
 	// maxHeld bounds how many are held. More are counted, and served as ever.
 	maxHeld = 1024
 
@@ -91,6 +93,7 @@ type Jail struct {
 type held struct {
 	offence Offence
 	until   time.Time
+	told    bool // another node says so
 }
 
 // NewJail returns an empty jail.
@@ -211,123 +214,4 @@ func bump(p *atomic.Uint64, tag, window, n uint32) (was, is uint32) {
 			return was, is
 		}
 	}
-}
-
-// Holds says whether a client is held.
-func (j *Jail) Holds(now time.Time, client Client) bool {
-	m := j.held.Load()
-	if m == nil {
-		return false
-	}
-	h, ok := (*m)[client]
-	return ok && h.holds(now)
-}
-
-// holds says whether a sentence goes on. One that ends later than any began
-// now would is from before the clock was set back.
-func (h held) holds(now time.Time) bool {
-	left := h.until.Sub(now)
-	return left > 0 && left <= sentence
-}
-
-// hold sentences a client, or holds it on for as long as after its first
-// offence. A second offence within the same window changes nothing.
-func (j *Jail) hold(now time.Time, client Client, offence Offence) {
-	if m := j.held.Load(); m != nil {
-		if h, ok := (*m)[client]; ok && h.holds(now) && h.until.Sub(now) > sentence-rateWindow {
-			return
-		}
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if left := j.room.Sub(now); left > 0 && left <= sentence { // a flood shall not make us look at all of them each time
-		j.full++
-		return
-	}
-	left := make(map[Client]held)
-	if m := j.held.Load(); m != nil {
-		maps.Copy(left, *m)
-	}
-	maps.DeleteFunc(left, func(_ Client, h held) bool { return !h.holds(now) })
-	_, again := left[client]
-	switch {
-	case !again && len(left) >= maxHeld:
-		j.full++
-		j.room = now.Add(sentence)
-		for _, h := range left {
-			j.room = earlier(j.room, h.until)
-		}
-		return
-	case !again:
-		j.count[offence]++
-	}
-	left[client] = held{offence, now.Add(sentence)}
-	j.held.Store(&left)
-}
-
-// earlier returns the earlier of two times.
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-// JailStats is what there is to see of a jail.
-type JailStats struct {
-	Held      map[string]int    // clients, by the name of their last offence
-	Sentenced map[string]uint64 // since the start, by the first of each stay
-	Full      uint64            // clients that were not held because it was full
-	Some      []HeldClient      // those that are held the longest from now on
-}
-
-// HeldClient is a client in the jail.
-type HeldClient struct {
-	Client  netip.Prefix
-	Offence Offence
-	Until   time.Time
-}
-
-// shownHeld is how many clients Stats names.
-const shownHeld = 10
-
-// Stats returns the figures of now.
-func (j *Jail) Stats(now time.Time) JailStats {
-	s := JailStats{Held: map[string]int{}, Sentenced: map[string]uint64{}}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s.Full = j.full
-	for _, o := range Offences() {
-		s.Held[o.String()], s.Sentenced[o.String()] = 0, j.count[o]
-	}
-	m := j.held.Load()
-	if m == nil {
-		return s
-	}
-	for client, h := range *m {
-		if h.holds(now) {
-			s.Held[h.offence.String()]++
-			s.Some = append(s.Some, HeldClient{client.prefix(), h.offence, h.until})
-		}
-	}
-	slices.SortFunc(s.Some, func(a, b HeldClient) int {
-		if d := b.Until.Compare(a.Until); d != 0 {
-			return d
-		}
-		return a.Client.Addr().Compare(b.Client.Addr())
-	})
-	s.Some = s.Some[:min(len(s.Some), shownHeld)]
-	return s
-}
-
-// prefix returns the addresses that a client is.
-func (c Client) prefix() netip.Prefix {
-	if !c.six {
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], uint32(c.bits))
-		return netip.PrefixFrom(netip.AddrFrom4(b), 32)
-	}
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], c.bits)
-	return netip.PrefixFrom(netip.AddrFrom16(b), 64)
 }

@@ -48,10 +48,10 @@ func TestJailTooMany(t *testing.T) {
 		if crowded && s.Some[0].Client.String() != "192.0.0.200/32" {
 			t.Errorf("held is %v", s.Some[0].Client)
 		}
-		if !j.Holds(now.Add(sentence-11*time.Second), clientAt(clients)) && crowded {
+		if !j.Holds(now.Add(Sentence-11*time.Second), clientAt(clients)) && crowded {
 			t.Error("it is free too soon")
 		}
-		if now = now.Add(sentence); j.Holds(now, clientAt(clients)) || len(j.Stats(now).Some) != 0 {
+		if now = now.Add(Sentence); j.Holds(now, clientAt(clients)) || len(j.Stats(now).Some) != 0 {
 			t.Error("it is never free")
 		}
 	}
@@ -114,7 +114,7 @@ func TestJailTooEarly(t *testing.T) {
 	if s := j.Stats(now); !j.Holds(now, clientAt(1)) || s.Sentenced["early"] > 4 {
 		t.Errorf("it went on for half an hour: %+v", s)
 	}
-	if j.Holds(now.Add(sentence), clientAt(1)) {
+	if j.Holds(now.Add(Sentence), clientAt(1)) {
 		t.Error("it is never free")
 	}
 }

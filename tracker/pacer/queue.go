@@ -41,6 +41,7 @@ func ParseDiscipline(s string) (Discipline, error) {
 type Client struct {
 	bits uint64
 	six  bool
+	wide bool // a network of 56 bits, see Wide
 }
 
 // ClientOf returns the client that an address belongs to. An IPv4 address in
