@@ -25,6 +25,9 @@ func (n *Node) catchUp(ctx context.Context, local netip.Addr) (end func()) {
 		n.SetCatchUpPort(uint16(ln.Addr().(*net.TCPAddr).Port))
 		both.Go(func() { n.tellOthers(ctx, ln) })
 	}
+	if r := n.cfg.Relay; r != nil {
+		both.Go(func() { n.tellOthers(ctx, r.Listen()) })
+	}
 	both.Go(func() { n.ask(ctx) })
 	if n.edits != nil {
 		both.Go(func() { n.fetchEdits(ctx) })
@@ -70,7 +73,7 @@ func (n *Node) ask(ctx context.Context) {
 		}
 		want, request := n.Fetch(time.Now())
 		if want != nil {
-			err := catchup.Fetch(ctx, n.catch.tls, want, request, n.FetchSize, n.Fetched)
+			err := catchup.Fetch(ctx, n.dial, n.catch.tls, want, request, n.FetchSize, n.Fetched)
 			n.FetchOver(time.Now(), err)
 			timer.Reset(0)
 			continue

@@ -65,6 +65,8 @@ type Config struct {
 	CatchUp *CatchUp
 	// Edits are the lists that the nodes of the keyed mode share. Nil: none.
 	Edits *edits.Machine
+	// Relay is the way to other segments, in keyed mode. Nil: there is none.
+	Relay *Relay
 	// Sketch returns one group of the sums from which divergence is reckoned (see wire.State). Nil: zeros.
 	Sketch func(group int) [wire.SketchGroup]int32
 	// SaveID keeps an id that was taken because the old one turned out to be in use. Nil: it is not kept.

@@ -96,7 +96,7 @@ func (n *Node) fetchFrom(ctx context.Context, from wire.NodeID) (news int, err e
 	if err != nil {
 		return 0, err
 	}
-	err = catchup.FetchEdits(ctx, n.catch.tls, addr, request, n.edits.AppendSums(nil), func(now time.Time, frame []byte) error {
+	err = catchup.FetchEdits(ctx, n.dial, n.catch.tls, addr, request, n.edits.AppendSums(nil), func(now time.Time, frame []byte) error {
 		more, err := n.edits.Take(now, frame)
 		news += more
 		return err

@@ -77,7 +77,7 @@ func (n *Node) open(now time.Time, from netip.AddrPort, p *wire.Packet) *node {
 		n.complain(now, &k.authQuiet, from, "a packet's tag does not verify: another cluster key there, or somebody forges packets")
 		return nil
 	case seal.Replayed:
-		n.dropped.Replay++
+		n.again(now, p.From, from, &n.dropped.Replay)
 		return nil
 	case seal.Unproven:
 		n.dropped.Unproven++
@@ -96,6 +96,7 @@ func (n *Node) open(now time.Time, from netip.AddrPort, p *wire.Packet) *node {
 		return nil
 	}
 	sender.packets++
+	sender.way[thisWay(from)] = now
 	if from == sender.address { // else another node sends it again
 		sender.heard, sender.silent = now, now.Sub(sender.heard)
 	}
@@ -108,7 +109,7 @@ func (n *Node) takesPlain(now time.Time, from netip.AddrPort, p *wire.Packet) bo
 	sender := n.nodes.byID[p.From]
 	believed := sender != nil && sender.life.epoch != 0 && now.Sub(sender.life.said) < keyedMemory
 	switch {
-	case !believed && contains(n.cfg.PlainNodes, from.Addr()):
+	case !believed && !relayed(from) && contains(n.cfg.PlainNodes, from.Addr()):
 		if sender != nil {
 			sender.life = life{} // it had a key
 		}

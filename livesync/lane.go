@@ -100,7 +100,7 @@ func (n *Node) pay(now time.Time, lane Lane) []byte {
 		return nil
 	}
 	if n.cfg.Budget != nil {
-		if wait := n.cfg.Budget(now, lane, len(w.pkt)); wait > 0 {
+		if wait := n.cfg.Budget(now, lane, n.ways(w.kind, len(w.pkt))); wait > 0 {
 			w.at = now.Add(wait)
 			return nil
 		}

@@ -2,6 +2,7 @@ package livesync
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"starling/livesync/catchup"
@@ -39,7 +40,7 @@ func (n *Node) believed(now time.Time, sender *node, first uint32, since time.Ti
 
 // mend takes in a packet b of a believed node: records are applied in the order in which they were sent, each once; and whatever came
 // may have ended the wait for what is missing. The caller holds n.order.
-func (n *Node) mend(now time.Time, sender *node, p *wire.Packet, b []byte) {
+func (n *Node) mend(now time.Time, sender *node, p *wire.Packet, from netip.AddrPort, b []byte) {
 	m := n.keyed.mending
 	v := repair.Held
 	n.mu.Lock()
@@ -47,7 +48,7 @@ func (n *Node) mend(now time.Time, sender *node, p *wire.Packet, b []byte) {
 		v = m.Data(now, p.From, p.Epoch, p.Seq, b)
 		switch v {
 		case repair.Duplicate:
-			n.dropped.Duplicate++
+			n.again(now, p.From, from, &n.dropped.Duplicate)
 		case repair.Late, repair.Unknown:
 			n.dropped.Late++
 		case repair.Refused:

@@ -43,13 +43,15 @@ type node struct {
 	empty  time.Time // when an empty type 0 packet was last heard: an opentracker of 2010
 	named  bool      // the log has named its dialect
 
-	life  life      // keyed mode only, as the next
-	there time.Time // when it was last heard from its address
+	life  life         // keyed mode only, as the next
+	there time.Time    // when it was last heard from its address
+	way   [2]time.Time // when it was last heard on the segment, and by the relay
 }
 
 // place returns where a node of the keyed mode is that was heard from somewhere.
 func (n *node) place(now time.Time, from netip.AddrPort) netip.AddrPort {
-	if from.Addr() != n.address.Addr() && within(now, n.there, addressHold) {
+	nearer := relayed(n.address) && !relayed(from) // on our own segment
+	if from.Addr() != n.address.Addr() && within(now, n.there, addressHold) && !nearer {
 		return n.address
 	}
 	n.there = now

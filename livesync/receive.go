@@ -48,7 +48,7 @@ func (n *Node) take(now time.Time, from netip.AddrPort, to netip.Addr, b []byte)
 	switch {
 	case sender == nil:
 	case n.keyed != nil && p.Keyed:
-		n.mend(now, sender, &p, b)
+		n.mend(now, sender, &p, from, b)
 	case p.Kind == wire.KindLive4 || p.Kind == wire.KindLive6:
 		n.apply(now, sender, &p)
 	}
@@ -115,7 +115,7 @@ func (n *Node) admit(now time.Time, from netip.AddrPort, to netip.Addr, b []byte
 	case n.ident.own(now, from):
 		n.dropped.OwnID++
 		return wire.Packet{}, nil
-	case !n.listensTo(from.Addr()):
+	case !relayed(from) && !n.listensTo(from.Addr()):
 		n.dropped.Source++
 		return wire.Packet{}, nil
 	}

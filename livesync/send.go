@@ -69,6 +69,7 @@ func (n *Node) sendSome(conn batchConn) (now time.Time, more, failed bool) {
 		return now, false, false
 	}
 	failed = !n.send(conn, pkts)
+	n.relay(pkts)
 	took := time.Since(now)
 	if !failed {
 		n.mu.Lock()
@@ -108,6 +109,7 @@ func (n *Node) sendLast(conn batchConn) {
 	for n.End(now); ; now = time.Now() {
 		for pkts := n.collect(now); len(pkts) > 0; pkts = n.collect(now) {
 			n.send(conn, pkts)
+			n.relay(pkts)
 		}
 		due := n.Due(now)
 		if due.IsZero() {

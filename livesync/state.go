@@ -98,7 +98,7 @@ func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, pro
 	}
 	k.echoes = st.Echoes
 	if !k.opener.Heard(now, p, &st) { // it was overtaken
-		n.dropped.Replay++
+		n.again(now, p.From, from, &n.dropped.Replay)
 		return nil
 	}
 	first, since := st.Next, now
@@ -130,6 +130,7 @@ func (n *Node) hearState(now time.Time, from netip.AddrPort, p *wire.Packet, pro
 		from = was.place(now, from)
 	}
 	sender := n.nodes.heard(now, p.From, from)
+	sender.way[thisWay(from)] = now
 	if before := sender.life.epoch; before != p.Epoch {
 		if before+1 == p.Epoch {
 			first = [wire.Spaces]uint32{} // its sequences ran out and begin anew

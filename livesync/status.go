@@ -59,6 +59,7 @@ type Dropped struct {
 	Replay    uint64 // it was seen before, or its sender has said something else since
 	Late      uint64 // records that had been given up, or of an epoch that is over
 	Duplicate uint64 // records that were here before: sent again for others, or replayed
+	Twice     uint64 // packets that came by the segment and by the relay: the second
 	Refused   uint64 // records behind a gap for which there was no room: they are asked for again
 	Unproven  uint64 // of a node that has not shown yet that it lives: it did not return our challenge
 	Plain     uint64 // without a tag, from a node that should have one

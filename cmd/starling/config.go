@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"starling/livesync"
+	"starling/livesync/relay"
 	"starling/livesync/seal"
 	"starling/tracker/pacer"
 	"starling/tracker/sibling"
@@ -49,6 +50,7 @@ type config struct {
 	keyWarning   string         // what is to be said of them
 	plainNodes   []netip.Prefix // who is believed without a key
 	publicURL    string
+	relay        relay.Servers
 	dialect      livesync.Dialect
 
 	scrapeSync                       livesync.ScrapeSync
@@ -185,6 +187,9 @@ func (c *config) check() (faults []error) {
 			faults = append(faults, fmt.Errorf("%s: %d is more than max-numwant, %d", c.where("numwant"), c.numWant, c.maxNumWant))
 		}
 		c.numWant = c.maxNumWant
+	}
+	if err := c.checkRelay(); err != nil {
+		faults = append(faults, err)
 	}
 	return append(faults, c.checkPacing()...)
 }

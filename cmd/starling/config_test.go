@@ -52,6 +52,7 @@ var samples = map[string][3]string{
 	"cluster-key-file":    {"testdata/keys/one", "testdata/keys/two", "testdata/keys/three"},
 	"admin-token-file":    {"testdata/tokens/one", "testdata/tokens/two", "testdata/tokens/three"},
 	"admin-host":          {"one", "two.example", "three"},
+	"relay":               {"nats://a", "tls://b:1", "nats://c:2"},
 	"public-url":          {"http://a/announce", "https://b:1/announce", "udp://c:1"},
 	"trusted-proxy":       {"10.0.0.1", "10.0.0.0/24", "fd00::/8"},
 	"full-scrape":         {"127.0.0.1", "10.0.0.0/24", "::/0"},
@@ -104,6 +105,7 @@ var needs = map[string][]string{
 	"rate-sharing":   {"--rate", "9MB/s"},
 	"one-root":       {"--rate", "9MB/s"},
 	"sibling-health": {"--sibling", "http://b:1=http://b:2"},
+	"relay":          {"--cluster-key-file", "testdata/keys/one"},
 	"redirect":       {"--rate", "9MB/s", "--sibling", "http://b:1=http://b:2"},
 }
 

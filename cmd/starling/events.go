@@ -39,11 +39,13 @@ const (
 	eventLimit     eventKind = "limit"
 	eventDirector  eventKind = "director"
 	eventMemory    eventKind = "memory"
+	eventRelay     eventKind = "relay"
+	eventNoRelay   eventKind = "relay-lost"
 	eventList      eventKind = "list" // was changed, or read again
 )
 
 // troubling are the kinds that an operator should look into.
-var troubling = []eventKind{eventLost, eventDiffers, eventConflict, eventCutOff, eventNoReload}
+var troubling = []eventKind{eventLost, eventDiffers, eventConflict, eventCutOff, eventNoRelay, eventNoReload}
 
 // event is something worth showing that happened. Several of one kind and text running are one.
 type event struct {

@@ -95,7 +95,7 @@ func TestCommandLineErrors(t *testing.T) {
 // TestLaterFlags: a flag of a part that is not there yet is unknown, not ignored.
 func TestLaterFlags(t *testing.T) {
 	for _, name := range []string{
-		"user", "relay",
+		"user",
 	} {
 		invoke(t, nil, silent("--"+name, "1")...).wantUsageError(t, "unknown flag --"+name)
 		invoke(t, []string{envName(name) + "=1"}, silent()...).wantUsageError(t, envName(name))

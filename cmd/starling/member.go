@@ -64,7 +64,7 @@ func (c *config) warnings(iface string) (texts []string) {
 		without("without an admin address", "admin-token-file", "admin-host")
 	}
 	if iface == "" {
-		without("while live sync is off", "cluster-key-file")
+		without("while live sync is off", "cluster-key-file", "relay")
 	}
 	if len(c.keys) == 0 {
 		without("without cluster-key-file", "livesync-node-plain", "public-url")

@@ -30,6 +30,7 @@ type figures struct {
 	FullScrape  fullscrape.Counts // zero when nobody may ask
 	Guard       guardStatus
 	Snapshots   snapshotStatus
+	Relay       *relayStatus // nil without one
 	Access      accessStatus
 }
 
@@ -41,7 +42,7 @@ func (n *node) figures(now time.Time) *figures {
 		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
 		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
 		Guard: n.guard.status(), Snapshots: n.snapshots.status(n.started),
-		Access: n.accessStatus(),
+		Access: n.accessStatus(), Relay: n.relayStatus(now),
 	}
 	if n.fullScrape != nil {
 		f.FullScrape = n.fullScrape.Counts()
@@ -67,6 +68,7 @@ func (f *figures) page(now time.Time) []byte {
 	e.guard(&f.Guard)
 	e.snapshots(&f.Snapshots)
 	e.access(&f.Access)
+	e.relay(f.Relay)
 	e.runtime()
 	e.process()
 	e.memory(f.MemoryLimit, &f.Memory)

@@ -17,6 +17,7 @@ import (
 
 	"starling/cmd/starling/dashboard"
 	"starling/livesync"
+	"starling/livesync/relay"
 	"starling/tracker"
 	"starling/tracker/document"
 	"starling/tracker/fullscrape"
@@ -43,6 +44,7 @@ type node struct {
 	http     *tracker.HTTP
 	udp      *tracker.UDP
 	livesync *livesync.Node
+	relay    *relay.Relay // nil: there is none
 
 	lists     *lists
 	snapshots *snapshots
@@ -237,6 +239,7 @@ func (n *node) assemble(who *identity) error {
 		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
 	}
 	sync.Listen, sync.Appeared = n.rejoin, n.steering.nodeAppeared
+	n.openRelay(&sync)
 	n.livesync = livesync.New(sync)
 	n.snapshots = n.snapshotsOf(n.tracker, n.livesync, "swarms", n.log)
 	if err := n.openDirectors(); err != nil {
@@ -322,7 +325,7 @@ func (n *node) run(ctx context.Context) error {
 	rest.start("siblings", n.steering.siblings.Run)
 	rest.start("expiry", n.tracker.Run)
 	rest.start("memory", n.runMemory)
-	rest.start("livesync", n.livesync.Run)
+	rest.start("livesync", n.runLivesync)
 	if n.onDemand != nil {
 		rest.start("on-demand trackers", n.onDemand.Run)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"starling/livesync"
+	"starling/livesync/relay"
 	"starling/tracker/pacer"
 	"starling/wire"
 )
@@ -146,6 +147,8 @@ func livesyncOptions(c *config) []option {
 			usage: "With a cluster key: sources that are believed although they have none, such as opentracker.", set: setSource(&c.plainNodes)},
 		{name: "cluster-key-file", value: "FILE", defText: "none, and any packet is believed", group: groupLivesync,
 			usage: "The key that all nodes have, which `starling key` makes: packets without its mark are not believed, and none is lost. Two lines while it is replaced, the one that signs first.", set: setKeys(c)},
+		{name: "relay", value: "URL", defText: "none", group: groupLivesync,
+			usage: "A NATS server that joins this segment with others: nats://HOST:4222 or tls://, with USER:PASSWORD@ or TOKEN@ before the host; several of one NATS cluster with commas between them. Needs --cluster-key-file, and every node has it.", set: setParsed(&c.relay, relay.ParseServers)},
 		{name: "public-url", value: "URL", defText: "none", group: groupLivesync,
 			usage: "Where clients announce to this node; told to the others, when there is a cluster key.", set: setURL(&c.publicURL)},
 		{name: "livesync-flush", value: "D", def: "250ms", group: groupLivesync,

@@ -9,7 +9,7 @@ import (
 const serveFlags = `http https tls-cert tls-key max-connections max-connections-per-client udp admin livesync-interface livesync-group livesync-flush livesync-renew livesync-node
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
-	cluster-key-file livesync-node-plain public-url admin-token-file admin-host full-scrape
+	cluster-key-file livesync-node-plain relay public-url admin-token-file admin-host full-scrape
 	numwant max-numwant snapshot-interval state-dir memory-limit allow deny deny-client passkeys trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
@@ -65,6 +65,7 @@ func TestBadValues(t *testing.T) {
 		"cluster-key-file":    {"/dev/null", "/nonexistent/key", "/dev"},
 		"admin-token-file":    {"/dev/null", "/nonexistent/token", "/dev"},
 		"admin-host":          {"tracker1:6970", "http://tracker1", "*", "tracker one", ".example"},
+		"relay":               {"nats", "http://h", "nats://", "nats://h:0", "tls://h:65536"},
 		"public-url":          {"tracker.example", "ftp://tracker.example/announce", "http://", "http:///announce", "/announce", "http://a.example/café"},
 		"livesync-group":      {"224.0.42.5", "224.0.42.5:0", "10.0.0.1:9696", "[ff02::1]:9696", "9696", "224.0.42.5:9696:1"},
 		"livesync-dialect":    {"old", "Seed"},

@@ -76,6 +76,9 @@ func (s *status) table() string {
 		{"   live sync", s.Livesync.line()},
 		{"   in sync", s.inSync()},
 	}
+	if s.Relay != nil {
+		lines = append(lines, []string{"   relay", s.Relay.line()})
+	}
 	if c := s.Livesync.CatchUp; c != nil && (c.Running || !c.Ready) {
 		lines = append(lines, []string{"   catching up", c.line()})
 	}
@@ -108,7 +111,7 @@ func (l *livesyncStatus) line() string {
 
 // usual is what is dropped for a reason where nothing is wrong: the group brings us our own packets and those that others had lost, and
 // nodes that have just met do not believe each other's first packets.
-var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "unproven": 20}
+var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "twice": math.MaxUint64, "unproven": 20}
 
 // meanings say of reasons to drop a packet what most often is behind them.
 var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)", "type": " (a node with a key, or a newer one?)"}
@@ -117,7 +120,7 @@ var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)",
 func (s *status) troubles() []string {
 	var all []string
 	l := &s.Livesync
-	for _, t := range []string{l.Trouble, l.Conflict, l.Withheld, s.Memory.trouble()} {
+	for _, t := range []string{l.Trouble, l.Conflict, l.Withheld, s.Memory.trouble(), s.Relay.trouble()} {
 		if t != "" {
 			all = append(all, t)
 		}

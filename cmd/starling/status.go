@@ -18,6 +18,7 @@ type status struct {
 	Announces protocolCounts `json:"announces"`
 	Scrapes   protocolCounts `json:"scrapes"`
 	Livesync  livesyncStatus `json:"livesync"`
+	Relay     *relayStatus   `json:"relay,omitempty"`
 	Nodes     []nodeStatus   `json:"nodes"`
 	Listen    listenStatus   `json:"listen"`
 	Pacing    pacingStatus   `json:"pacing"`
@@ -67,6 +68,7 @@ func (n *node) status(now time.Time) status {
 		Announces: protocolCounts{http.Announces, udp.Announces},
 		Scrapes:   protocolCounts{http.Scrapes, udp.Scrapes},
 		Livesync:  livesyncStatusOf(sync),
+		Relay:     n.relayStatus(now),
 		Nodes:     nodeStatusesOf(sync.Nodes, now),
 		Listen:    n.listenStatus(),
 		Pacing:    n.pacingStatus(now),

@@ -62,7 +62,7 @@ func (e *exposition) nodes(s *livesync.Status, now time.Time, beacon time.Durati
 	}
 	e.gauge("node_silence_seconds", "How long ago another node was last heard.")
 	for _, o := range nodes {
-		e.sample(seconds(now.Sub(o.LastHeard)), "node", o.ID.String(), "address", o.Address.String())
+		e.sample(seconds(now.Sub(o.LastHeard)), "node", o.ID.String(), "address", addressOf(&o))
 	}
 	e.gauge("node_torrents", "Torrents of another node, by its last beacon.")
 	for _, o := range nodes {

@@ -55,6 +55,7 @@ type droppedStatus struct {
 	Unproven  uint64 `json:"unproven"`
 	Plain     uint64 `json:"plain"`
 	Duplicate uint64 `json:"duplicate"`
+	Twice     uint64 `json:"twice"`
 	Late      uint64 `json:"late"`
 	Refused   uint64 `json:"refused"`
 	Kernel    uint64 `json:"kernel"`
@@ -161,7 +162,7 @@ func droppedStatusOf(d livesync.Dropped) droppedStatus {
 	return droppedStatus{
 		OwnID: d.OwnID, Source: d.Source, Short: d.Short, Type: d.Type, Group: d.Group, Auth: d.Auth, Replay: d.Replay,
 		Queue: d.Queue, Long: d.Long, Address: d.Address, Double: d.Double, Send: d.Send, Better: d.Better,
-		Unproven: d.Unproven, Plain: d.Plain, Duplicate: d.Duplicate, Late: d.Late, Refused: d.Refused, Kernel: d.Kernel,
+		Unproven: d.Unproven, Plain: d.Plain, Duplicate: d.Duplicate, Twice: d.Twice, Late: d.Late, Refused: d.Refused, Kernel: d.Kernel,
 	}
 }
 
@@ -177,7 +178,7 @@ func (d droppedStatus) list() []droppedCount {
 		{"own_id", d.OwnID}, {"source", d.Source}, {"short", d.Short}, {"type", d.Type}, {"group", d.Group},
 		{"auth", d.Auth}, {"replay", d.Replay}, {"queue", d.Queue}, {"long", d.Long}, {"address", d.Address},
 		{"double", d.Double}, {"send", d.Send}, {"better", d.Better}, {"unproven", d.Unproven}, {"plain", d.Plain},
-		{"duplicate", d.Duplicate}, {"late", d.Late}, {"refused", d.Refused}, {"kernel", d.Kernel},
+		{"duplicate", d.Duplicate}, {"twice", d.Twice}, {"late", d.Late}, {"refused", d.Refused}, {"kernel", d.Kernel},
 	}
 }
 
@@ -199,7 +200,7 @@ func nodeStatusesOf(nodes []livesync.NodeStatus, now time.Time) []nodeStatus {
 
 func nodeStatusFrom(o *livesync.NodeStatus, now time.Time) nodeStatus {
 	s := nodeStatus{
-		ID: o.ID.String(), Address: o.Address.String(), LastHeard: seconds(now.Sub(o.LastHeard)),
+		ID: o.ID.String(), Address: addressOf(o), LastHeard: seconds(now.Sub(o.LastHeard)),
 		Torrents: o.Torrents, Packets: o.Packets, Records: o.Records, Lost: o.Lost, Repaired: o.Repaired,
 		Mode: o.Mode, Dialect: o.Dialect,
 		Late: o.Late, Duplicate: o.Duplicate, Refused: o.Refused, Epoch: epochOf(o.Epoch),

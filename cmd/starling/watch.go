@@ -125,7 +125,7 @@ func (w *watcher) lookAtNodes(now time.Time, s *livesync.Status) {
 		if known && is == was {
 			continue
 		}
-		name := fmt.Sprintf("%s at %s", o.ID, o.Address.Addr())
+		name := fmt.Sprintf("%s at %s", o.ID, host(addressOf(o)))
 		switch {
 		case is == nodeHeard && !known:
 			w.name(eventJoined, name+" is heard")

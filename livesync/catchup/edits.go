@@ -48,11 +48,19 @@ func (s *Server) tellEdits(ctx context.Context, conn *tls.Conn, r Request) (sent
 	return sent + 4, s.write(ctx, conn, make([]byte, 4))
 }
 
-// dial connects to another node, and sends the request. The connection is closed when ctx ends.
-func dial(ctx context.Context, cfg *tls.Config, addr netip.AddrPort, request []byte) (conn *tls.Conn, end func(), err error) {
+// Dial opens a connection to a node; [DialTCP] does, and a relay where there is no other way.
+type Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+
+// DialTCP opens a connection over TCP.
+func DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: handshakeTime}
 	dialer.SetMultipathTCP(false)
-	raw, err := dialer.DialContext(ctx, "tcp", addr.String())
+	return dialer.DialContext(ctx, "tcp", addr.String())
+}
+
+// dial connects to another node, and sends the request. The connection is closed when ctx ends.
+func dial(ctx context.Context, to Dial, cfg *tls.Config, addr netip.AddrPort, request []byte) (conn *tls.Conn, end func(), err error) {
+	raw, err := to(ctx, addr)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,8 +79,8 @@ func dial(ctx context.Context, cfg *tls.Config, addr netip.AddrPort, request []b
 }
 
 // FetchEdits asks the node at an address with a request and the sums of what we have, and hands over frame by frame what we lack.
-func FetchEdits(ctx context.Context, cfg *tls.Config, addr netip.AddrPort, request, sums []byte, take func(now time.Time, frame []byte) error) error {
-	conn, end, err := dial(ctx, cfg, addr, append(request, sums...))
+func FetchEdits(ctx context.Context, to Dial, cfg *tls.Config, addr netip.AddrPort, request, sums []byte, take func(now time.Time, frame []byte) error) error {
+	conn, end, err := dial(ctx, to, cfg, addr, append(request, sums...))
 	if err != nil {
 		return err
 	}

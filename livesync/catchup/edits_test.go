@@ -47,7 +47,7 @@ func TestFetchEdits(t *testing.T) {
 	sent[0] = 2
 	fetch := func(take func(frame []byte) error) ([][]byte, error) {
 		var got [][]byte
-		err := FetchEdits(ctx, cfg, ln.Addr().(*net.TCPAddr).AddrPort(), r.Append(nil), sent, func(_ time.Time, frame []byte) error {
+		err := FetchEdits(ctx, DialTCP, cfg, ln.Addr().(*net.TCPAddr).AddrPort(), r.Append(nil), sent, func(_ time.Time, frame []byte) error {
 			got = append(got, bytes.Clone(frame))
 			return take(frame)
 		})

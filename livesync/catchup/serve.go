@@ -202,11 +202,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // Fetch asks for a stream and hands over its bytes, in pieces of as many as size says, until that says 0.
-func Fetch(ctx context.Context, cfg *tls.Config, w *Want, request []byte, size func() int, take func(now time.Time, b []byte) error) error {
+func Fetch(ctx context.Context, to Dial, cfg *tls.Config, w *Want, request []byte, size func() int, take func(now time.Time, b []byte) error) error {
 	if !sleep(ctx, time.Until(w.After)) {
 		return ctx.Err()
 	}
-	conn, end, err := dial(ctx, cfg, w.Addr, request)
+	conn, end, err := dial(ctx, to, cfg, w.Addr, request)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func startServer(t *testing.T, cfg *tls.Config, x *wire.Excerpt, budget func(tim
 func fetch(cfg *tls.Config, w *Want) (got told, err error) {
 	r := w.Request(time.Now(), wire.NodeID{9}, 5)
 	d := NewDecoder()
-	err = Fetch(context.Background(), cfg, w, r.Append(nil), d.Size, func(_ time.Time, b []byte) error {
+	err = Fetch(context.Background(), DialTCP, cfg, w, r.Append(nil), d.Size, func(_ time.Time, b []byte) error {
 		block, err := d.Next(b)
 		if block != nil && block.Excerpt != nil {
 			got.x.Swarms = append(got.x.Swarms, block.Excerpt.Swarms...)

@@ -131,6 +131,13 @@ func (k *Key) DivergenceKey() [32]byte {
 	return key
 }
 
+// RelayName returns what tells clusters apart that share a relay. It says nothing of the key.
+func (k *Key) RelayName() [8]byte {
+	var name [8]byte
+	derive(name[:], k[:], "starling relay 1")
+	return name
+}
+
 // sender returns the key of the tags of a sender.
 func (k *Key) sender(id wire.NodeID, epoch uint64) [16]byte {
 	info := append([]byte("starling livesync 1"), id[:]...)
