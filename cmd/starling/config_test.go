@@ -213,10 +213,10 @@ func TestDefaultsGiveWay(t *testing.T) {
 // TestEnvironment: what is wrong with a variable is said under its name, whichever command runs.
 func TestEnvironment(t *testing.T) {
 	for env, words := range map[string][]string{
-		"STARLING_INTERVALL=30m": {"STARLING_INTERVALL", "did you mean STARLING_INTERVAL?"},
-		"STARLING_INTERVAL=":     {"STARLING_INTERVAL", "empty"},
-		"STARLING_=1":            {"STARLING_"},
-		"STARLING_RELAY=:443":    {"STARLING_RELAY"},
+		"STARLING_INTERVALL=30m":  {"STARLING_INTERVALL", "did you mean STARLING_INTERVAL?"},
+		"STARLING_INTERVAL=":      {"STARLING_INTERVAL", "empty"},
+		"STARLING_=1":             {"STARLING_"},
+		"STARLING_NO_SUCH_FLAG=1": {"STARLING_NO_SUCH_FLAG"},
 	} {
 		invoke(t, []string{env}, silent()...).wantUsageError(t, words...)
 		invoke(t, []string{env}, "status").wantUsageError(t, words...)
