@@ -90,6 +90,7 @@ func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
 		announceCommand(),
 		scrapeCommand(),
 		dumpCommand(),
+		doctorCommand(),
 		keyCommand(),
 		checkCommand(),
 		configCommand(),
