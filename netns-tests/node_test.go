@@ -43,7 +43,11 @@ type status struct {
 			Failed  uint64
 		} `json:"catch_up"`
 	}
-	Pacing    pacing
+	Pacing pacing
+	Memory struct {
+		Pressure string
+		Refused  map[string]uint64
+	}
 	Nodes     []otherNode
 	InSync    *bool  `json:"in_sync"`
 	InSyncWhy string `json:"in_sync_why"`
