@@ -91,6 +91,7 @@ type Sync struct {
 	Known      bool
 	Yes        bool
 	CatchingUp bool   // not, because a node catches up, which ends by itself
+	Differs    bool   // not, because the peers differ
 	Why        string // not, or not known; empty when yes
 }
 
@@ -143,7 +144,7 @@ func (o *NodeStatus) sync(now time.Time) Sync {
 	case !d.Known:
 		return Sync{Why: fmt.Sprintf("%s was not compared yet", o.ID)}
 	case d.Peers > d.Bound:
-		return Sync{Known: true, Why: fmt.Sprintf("%s and this node hold %d peers differently", o.ID, d.Peers)}
+		return Sync{Known: true, Differs: true, Why: fmt.Sprintf("%s and this node hold %d peers differently", o.ID, d.Peers)}
 	}
 	return Sync{Known: true, Yes: true}
 }

@@ -123,7 +123,7 @@ func (n *node) view(now time.Time, s *status) liveView {
 		Torrents: s.Torrents, Peers: s.Peers.IPv4 + s.Peers.IPv6,
 		Announces: latest.Announces(), Nodes: n.liveLinks(now, &heard),
 	}
-	v.Serving, v.Sync = judgeServing(n.phase.Load(), s.Ready, s), judgeSync(s, heard.Sync(now), v.Nodes)
+	v.Serving, v.Sync = judgeServing(n.phase.Load(), s.Ready, s), judgeSync(s, n.syncAnswer(&heard, now), v.Nodes)
 	return v
 }
 

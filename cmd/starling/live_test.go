@@ -93,6 +93,24 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestMemoryIsTheReason: a node that was short of memory, and differs from others, says so, for as long as it may lack peers for that.
+func TestMemoryIsTheReason(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	differs := livesync.Status{Mode: "keyed", Nodes: []livesync.NodeStatus{{Mode: "keyed", LastHeard: now, Divergence: livesync.Divergence{Known: true, Peers: 9, Bound: 8}}}}
+	silent := livesync.Status{Mode: "keyed", Nodes: []livesync.NodeStatus{{Mode: "keyed", LastHeard: now.Add(-time.Hour)}}}
+	for _, tt := range []struct {
+		s       *livesync.Status
+		pressed time.Time
+		memory  bool
+	}{{&differs, now.Add(-time.Minute), true}, {&differs, now.Add(-time.Hour), false}, {&differs, time.Unix(0, 0), false}, {&silent, now, false}} {
+		n := node{cfg: &config{peerTimeout: 45 * time.Minute}}
+		n.pressed.Store(tt.pressed.UnixNano())
+		if a := n.syncAnswer(tt.s, now); !a.Known || a.Yes || strings.Contains(a.Why, "short of memory") != tt.memory {
+			t.Errorf("pressed at %v: %+v", tt.pressed, a)
+		}
+	}
+}
+
 // TestLoadVerdict: refusals are told for as long as they are of the last ten seconds, and come first.
 func TestLoadVerdict(t *testing.T) {
 	sample := func(place int, v float32) (s dashboard.Sample) {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"starling/livesync"
 	"starling/tracker"
 	"starling/tracker/pacer"
 )
@@ -88,6 +89,9 @@ func (n *node) runMemory(ctx context.Context) error {
 // tellPressure says when the pressure has changed, and returns what it is now.
 func (n *node) tellPressure(now time.Time, was tracker.Pressure) tracker.Pressure {
 	is := n.budget.Pressure()
+	if is != tracker.Calm {
+		n.pressed.Store(now.UnixNano())
+	}
 	if is == was {
 		return is
 	}
@@ -99,6 +103,16 @@ func (n *node) tellPressure(now time.Time, was tracker.Pressure) tracker.Pressur
 	line.Int64("limit", n.cfg.memoryLimit).Int64("swarms", st.Held).Int64("swarms_at_most", st.Bytes).Msg(text)
 	n.events.add(now, eventMemory, text)
 	return is
+}
+
+// syncAnswer answers "is my cluster in sync?". A node that has refused peers for want of memory lacks them until they have come again, which they all have
+// after the peer timeout.
+func (n *node) syncAnswer(s *livesync.Status, now time.Time) livesync.Sync {
+	answer := s.Sync(now)
+	if pressed := n.pressed.Load(); answer.Differs && pressed != 0 && now.Sub(time.Unix(0, pressed)) < n.cfg.peerTimeout {
+		answer.Why += "; this node is or was short of memory and does not keep all peers, see --memory-limit"
+	}
+	return answer
 }
 
 // pressureMeanings say what a pressure does.

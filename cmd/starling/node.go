@@ -73,7 +73,8 @@ type node struct {
 	admin          net.Listener  // nil: off
 	group          livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
 
-	budget *tracker.Budget // of the swarms; nil: there is no limit
+	budget  *tracker.Budget // of the swarms; nil: there is no limit
+	pressed atomic.Int64    // when memory was last not calm, in nanoseconds since 1970; 0: never
 
 	phase atomic.Int32
 }

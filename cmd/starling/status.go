@@ -55,7 +55,7 @@ type listenStatus struct {
 // status takes the picture of this moment.
 func (n *node) status(now time.Time) status {
 	store, http, udp, sync := n.tracker.Stats(), n.http.Counts(), n.udp.Counts(), n.livesync.Status()
-	inSync, why := inSyncOf(&sync, now)
+	inSync, why := inSyncOf(n.syncAnswer(&sync, now))
 	return status{
 		TrackerID: sync.ID.String(),
 		Version:   version(),

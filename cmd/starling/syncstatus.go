@@ -122,9 +122,8 @@ type divergenceStatus struct {
 	More  int64   `json:"more"`  // how many peers it has beyond ours
 }
 
-// inSyncOf returns the answer to "is my cluster in sync?", nil while nobody can know, and why it is not yes.
-func inSyncOf(s *livesync.Status, now time.Time) (yes *bool, why string) {
-	answer := s.Sync(now)
+// inSyncOf returns the answer to "is my cluster in sync?" as the JSON has it, nil while nobody can know, and why it is not yes.
+func inSyncOf(answer livesync.Sync) (yes *bool, why string) {
 	if !answer.Known {
 		return nil, answer.Why
 	}
