@@ -177,10 +177,11 @@ type pair struct {
 	calls int           // of announce
 }
 
-func newPair(t *testing.T, shards int) *pair {
+// newPair returns both, empty. A store with a budget that is large enough does what one without does.
+func newPair(t *testing.T, shards int, budget *Budget) *pair {
 	p := &pair{t: t, model: model{torrents: map[wire.InfoHash]*modelTorrent{}}}
 	cfg := modelConfig
-	cfg.Shards = shards
+	cfg.Shards, cfg.Budget = shards, budget
 	cfg.Seed = &[32]byte{7}
 	cfg.OnChange = func(r wire.Record) { p.told = append(p.told, r) }
 	p.store = New(cfg, epoch)
@@ -280,6 +281,9 @@ func (p *pair) check() {
 		p.t.Fatalf("store has %d torrents and says %d, the model has %d", len(all), p.store.Torrents(), len(p.model.torrents))
 	}
 	p.checkLoad()
+	if b := p.store.cfg.Budget; b != nil {
+		auditBudget(p.t, b, p.store)
+	}
 	want := Stats{Completed: p.model.completed, Expired: p.model.expired, Torrents: uint64(len(all))}
 	for h, t := range p.model.torrents {
 		c, _ := p.model.counts(h)
@@ -407,7 +411,11 @@ func TestModel(t *testing.T) {
 				}
 			}()
 			rng := rand.New(rand.NewPCG(seed, 0))
-			p := newPair(t, space.shards)
+			var budget *Budget
+			if rng.IntN(2) == 0 {
+				budget = NewBudget(256 << 20)
+			}
+			p := newPair(t, space.shards, budget)
 			ops := fewer(space.ops)
 			for i := range ops {
 				o := op{
@@ -462,7 +470,7 @@ func (p *pair) leave() {
 func FuzzModel(f *testing.F) {
 	f.Add([]byte{0, 2, 0, 1, 0, 1, 9, 0, 8, 0xc0, 0, 1, 0, 0, 0, 0, 14, 0, 0, 0, 0, 0, 3, 0, 15, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p := newPair(t, 1)
+		p := newPair(t, 1, NewBudget(256<<20))
 		for i := 0; len(b) >= 8; i++ {
 			p.do(op{
 				kind: b[0], event: b[1], torrent: int(b[2] % 8), peer: int(b[3]) | int(b[4]&3)<<8,

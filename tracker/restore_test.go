@@ -29,7 +29,7 @@ func seededTracker(n byte) *Tracker {
 
 // someTracker returns a tracker with the model's ticks after a random life of so many operations, and its time.
 func someTracker(t *testing.T, rng *rand.Rand, ops int) (*pair, time.Time) {
-	p := newPair(t, 1+rng.IntN(3))
+	p := newPair(t, 1+rng.IntN(3), nil)
 	torrents, peers := 1+rng.IntN(20), 1+rng.IntN(500)
 	for range ops {
 		p.do(op{

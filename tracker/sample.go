@@ -7,8 +7,8 @@ package tracker
 // highly-accurate answers to distinct values queries"). Nobody gets more than a few hundred peers of a swarm anyway.
 //
 //	pressure full       level up, for each table with more than sampleLeast peers, once a sweep, which takes out the other half
-//	calm again, or a    level down: peers of the larger sample are kept from then on. For the peer timeout only the
-//	swarm that shrank   smaller one is counted, then all have come back and it is the larger one's turn
+//	calm again, or a    level down, to 0 if the swarm is smaller than a table that becomes a sample: peers of the larger sample are
+//	swarm that shrank   kept from then on. For the peer timeout only the smaller one is counted, then all have come back and it is the larger one's turn
 const (
 	// sampleLeast is how many peers a table has at least that becomes a sample, or a smaller one.
 	sampleLeast = 4096
@@ -76,7 +76,9 @@ func (s *shard) resample(d *directory) {
 	case p.keeps < p.counts && s.seen.tick-p.since > timeoutTicks:
 		*p = sampling{keeps: p.keeps, counts: p.keeps, counted: int32(d.peers)}
 	case p.keeps > 0 && p.keeps == p.counts && (s.mem.calm() || d.size() < sampleLeast/4):
-		p.keeps--
+		if p.keeps--; d.size()<<p.counts < sampleLeast {
+			p.keeps = 0
+		}
 		p.since = s.seen.tick
 	}
 }
