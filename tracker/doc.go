@@ -51,11 +51,14 @@
 //	per shard     a chunk of 16 KiB as soon as it has a peer, a few hundred bytes before; 1 KiB for the sums of a cluster with a key
 //	collector     one pointer for each 16 KiB of peers and each 256 torrents: 70,000 for 100 M peers in 1 M torrents
 //	longest lock  a sweep's piece of 512 blocks, 50 us or so; nothing grows with the number of torrents or peers
-//	locks at once one, but for ApplyAll: those of the shards of 32 records
+//	locks at once one, but for ApplyAll and announces read together in a large store: those of the shards of 32
 //	limits        256 MiB of blocks a shard, which is 27 M peers over IPv4 in one swarm; beyond that peers are refused and counted
 //
 // Memory that peers leave is used for other peers. What a sweep finds empty, or makes empty, is given back (see compact.go). A [Budget] bounds
 // it: it says there what is refused, forgotten or sampled under which pressure.
+//
+// A completion is counted once for each peer, which remembers it in a bit. Of a peer that is not kept, because its swarm is a sample, nothing is
+// remembered: a client of such a swarm that says twice that it has completed is counted twice, as by a tracker that remembers none.
 //
 // # Time
 //

@@ -43,6 +43,7 @@ func (t *Tracker) Expire(now time.Time) {
 			going = t.shards[i].goOn() || going
 		}
 	}
+	t.large.Store(t.Stats().Bytes > largeStore)
 }
 
 func (s *shard) beginSweep(at time.Duration) {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"starling/tracker/access"
@@ -156,7 +157,8 @@ type Tracker struct {
 	resends  clock      // a tick for each shard that Resend looks at
 	turn     int        // the next one
 
-	applying sync.Pool // of *applying
+	applying sync.Pool   // of *applying
+	large    atomic.Bool // the store is much larger than a processor's cache, see largeStore
 }
 
 // New returns a tracker that holds nothing. Its time begins with now.

@@ -130,6 +130,9 @@ func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 // answerAll answers the packets that were read together, at one time for all of them.
 func (w *udpWorker) answerAll(now time.Time, in *mmsg.Reader, n int, out *mmsg.Writer) {
 	w.pacing = w.paced.Load()
+	if n >= aheadLeast && w.tracker.large.Load() {
+		w.readAhead(now, in, n)
+	}
 	before := w.tally.announces.Load() // nobody else counts there
 	for i := range n {
 		reply := w.handle(now, in.From(i).Addr(), in.Bytes(i), w.replies[i][:0])

@@ -28,6 +28,7 @@ type udpWorker struct {
 	watched  bool    // the client of this packet, for abuse
 	pacing   *Pacing // the server's, since the last packet; nil: nothing is paced
 	toll     toll    // with pacing only
+	ahead    ahead   // in a large store only
 	replies  [batch][wire.MaxUDPReply]byte
 }
 

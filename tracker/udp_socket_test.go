@@ -20,6 +20,7 @@ func startUDP(t *testing.T, addr string) (s *UDP, port uint16) {
 	}
 	conn := conns[0]
 	s = NewUDP(New(testConfig, time.Now()), UDPConfig{})
+	s.tracker.large.Store(true) // it reads ahead
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Serve(ctx, conn) }()
