@@ -147,16 +147,16 @@ func (c *catching) offered(r *wire.Record) {
 	}
 }
 
-// heard is told of what other nodes tell, before it is applied.
-func (c *catching) heard(now time.Time, rs []wire.Record) {
+// heard is told of what other nodes tell, and how long ago it arrived if it was held for long, before it is applied.
+func (c *catching) heard(now time.Time, ago time.Duration, rs []wire.Record) {
 	c.journal.Tick(now)
 	c.returns.Tick(now)
 	if l := c.learner.Load(); l != nil {
 		l.Note(rs...)
 	}
 	c.early.add(rs...)
-	c.journal.AddAll(rs, true)
-	c.returns.AddAll(rs, false)
+	c.journal.AddAll(rs, true, 0)
+	c.returns.AddAll(rs, false, ago)
 }
 
 // describe changes what the node says of itself while it has not caught up. The caller holds n.mu.

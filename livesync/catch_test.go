@@ -59,7 +59,7 @@ func TestRemembersStops(t *testing.T) {
 	first, second, third := recordOf(1), recordOf(2), recordOf(3)
 	first.Flags, second.Flags, third.Flags = wire.Stopped, wire.Stopped, 0
 	n.Offer(first)
-	n.catch.heard(epoch.Add(5*time.Minute), []wire.Record{second, third})
+	n.catch.heard(epoch.Add(5*time.Minute), 0, []wire.Record{second, third})
 	m := n.Remembers(epoch.Add(6 * time.Minute))
 
 	back := epoch.Add(11 * time.Minute)

@@ -14,6 +14,9 @@ const (
 	// mendMargin is how much earlier than the packet before it a record that was lost may have been announced, beside the time for
 	// which it waited for company: a STATE may have been late, and a packet waits for the budget.
 	mendMargin = 3 * time.Second
+	// mattersAgo is how long a packet was held at least for its records to be noted as older: a node that was cut off may hold some until
+	// it is back, and what they say is then no news of after the cut.
+	mattersAgo = time.Second
 )
 
 // mending gets lost packets back. The node's lock guards it.
@@ -71,30 +74,38 @@ func (n *Node) mend(now time.Time, sender *node, p *wire.Packet, from netip.Addr
 // ripen applies what was held and waits for nothing any more, and passes on what is lost. The caller holds n.order.
 func (n *Node) ripen(now time.Time) {
 	for {
-		sender, p := n.held(now)
+		sender, p, ago := n.held(now)
 		if sender == nil {
 			return
 		}
+		if n.catch == nil || ago < mattersAgo {
+			n.apply(now, sender, &p)
+			continue
+		}
+		n.applyHeard(now)
+		n.ago = ago
 		n.apply(now, sender, &p)
+		n.applyHeard(now)
+		n.ago = 0
 	}
 }
 
-// held returns the next packet that was held and is to be applied now, and its sender's entry, nil when there is none.
-func (n *Node) held(now time.Time) (*node, wire.Packet) {
+// held returns the next packet that was held and is to be applied now, its sender's entry, nil when there is none, and how long ago it arrived.
+func (n *Node) held(now time.Time) (*node, wire.Packet, time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.keyed.mending
 	n.passLost(now)
-	b := m.Ready()
+	b, ago := m.Ready(now)
 	if b == nil {
-		return nil, wire.Packet{}
+		return nil, wire.Packet{}, 0
 	}
 	p, _ := wire.ParsePacket(b) // it was parsed before
 	sender := n.nodes.byID[p.From]
 	if sender == nil {
 		sender = &node{id: p.From} // forgotten meanwhile
 	}
-	return sender, p
+	return sender, p, ago
 }
 
 // passLost passes on what was given up. The caller holds n.mu.

@@ -38,6 +38,7 @@ type Node struct {
 	// for what is missing. So the records of one node are applied in the order in which it sent them. It is taken before mu.
 	order sync.Mutex
 	heard []wire.Record // what was received and is not yet applied
+	ago   time.Duration // how long ago that arrived, if it was held for long; else zero
 
 	catch *catching // nil: plain mode
 	edits *editing  // nil: plain mode, or no lists are shared

@@ -96,7 +96,7 @@ func (n *Node) apply(now time.Time, sender *node, p *wire.Packet) {
 func (n *Node) applyHeard(now time.Time) {
 	if len(n.heard) > 0 {
 		if n.catch != nil {
-			n.catch.heard(now, n.heard)
+			n.catch.heard(now, n.ago, n.heard)
 		}
 		n.cfg.Apply(now, n.heard)
 		n.heard = n.heard[:0]

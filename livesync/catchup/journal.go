@@ -39,7 +39,7 @@ type Journal struct {
 type stop struct {
 	hash wire.InfoHash
 	peer wire.Peer
-	late uint32 // milliseconds that it was known late, because another node's stream brought it
+	late uint32 // milliseconds that it was known late, because another node's stream brought it, or its packet was held
 	at   int64  // when that was, nanoseconds since the journal's start
 }
 
@@ -58,13 +58,13 @@ func NewReturns(now time.Time) *Journal {
 	return j
 }
 
-// AddAll notes the peers of records that are stops, or of those that are not.
-func (j *Journal) AddAll(rs []wire.Record, stops bool) {
+// AddAll notes the peers of records that are stops, or of those that are not. They arrived so long ago.
+func (j *Journal) AddAll(rs []wire.Record, stops bool, ago time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range rs {
 		if r := &rs[i]; (r.Flags&wire.Stopped != 0) == stops {
-			j.add(r.InfoHash, r.Peer, 0)
+			j.add(r.InfoHash, r.Peer, uint32(min(max(ago, 0), j.span)/time.Millisecond))
 		}
 	}
 }

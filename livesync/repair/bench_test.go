@@ -67,7 +67,7 @@ func BenchmarkGap(b *testing.B) {
 		m.Control(now, out)
 		m.Data(now, wire.NodeID{2}, 1, seq, pkt)
 		n := 0
-		for m.Ready() != nil {
+		for pkt, _ := m.Ready(now); pkt != nil; pkt, _ = m.Ready(now) {
 			n++
 		}
 		if n != 19 {

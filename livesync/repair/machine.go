@@ -176,12 +176,13 @@ func (m *Machine) settle(p *peer) {
 // Waits reports whether there may be something in Ready or Lost.
 func (m *Machine) Waits() bool { return len(m.ready) > 0 || len(m.cuts) > 0 }
 
-// Ready returns the next packet that was held and is to be applied now, nil when there is none. It is valid until the next call.
-func (m *Machine) Ready() []byte {
+// Ready returns the next packet that was held and is to be applied now, and how long ago it arrived; nil when there is none. It is
+// valid until the next call.
+func (m *Machine) Ready(now time.Time) (pkt []byte, ago time.Duration) {
 	for len(m.ready) > 0 {
 		w := m.ready[0]
-		if pkt := w.ready(); pkt != nil {
-			return pkt
+		if p := w.ready(); p != nil {
+			return p.bytes(), time.Duration(m.store.clock(now) - p.at)
 		}
 		w.waiting = false
 		m.ready = slices.Delete(m.ready, 0, 1)
@@ -189,7 +190,7 @@ func (m *Machine) Ready() []byte {
 			w.release()
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // Lost returns a node of which something was given up since it was returned last, and when the earliest of that was sent at the

@@ -196,7 +196,7 @@ func (s *segment) hear(h *host, b []byte) {
 
 // drain applies what was held, and notes what was given up.
 func (s *segment) drain(h *host) {
-	for b := h.m.Ready(); b != nil; b = h.m.Ready() {
+	for b, _ := h.m.Ready(s.now); b != nil; b, _ = h.m.Ready(s.now) {
 		s.apply(h, b)
 	}
 	for _, since, lost := h.m.Lost(); lost; _, since, lost = h.m.Lost() {

@@ -215,7 +215,7 @@ func (w *window) skip() {
 }
 
 // ready returns the next packet that was held and may be applied now, nil when there is none. It is valid until the window's next call.
-func (w *window) ready() []byte {
+func (w *window) ready() *packet {
 	if w.held == 0 {
 		return nil
 	}
@@ -227,7 +227,7 @@ func (w *window) ready() []byte {
 	w.next++
 	w.held--
 	w.store.held--
-	return p.bytes()
+	return p
 }
 
 // kept returns a packet that is here, held or kept, and young enough to be sent again, nil when it is not.

@@ -76,6 +76,18 @@ func TestAllHappens(t *testing.T) {
 	}
 }
 
+// TestHeldIsOld: what was held behind a gap since before a node was unplugged, and applied when it was back, does not make a client that stopped
+// meanwhile one that came back. In the whole schedule of the seed the client does come back to that node.
+func TestHeldIsOld(t *testing.T) {
+	s := New(227166, true)
+	s.Events = slices.DeleteFunc(s.Events, func(e Event) bool {
+		return !slices.Contains([]time.Duration{13888, 16346, 16469, 16535, 30570}, e.At/time.Millisecond)
+	})
+	if r := s.Run(nil); len(r.Faults) > 0 || len(s.Events) != 5 {
+		t.Errorf("%s\n%s", s, strings.Join(r.Faults, "\n"))
+	}
+}
+
 // TestReplays plays the seeds that went wrong once, by what was the matter.
 func TestReplays(t *testing.T) {
 	if testing.Short() {
@@ -102,6 +114,8 @@ func TestReplays(t *testing.T) {
 		210834,
 		// a snapshot that is read with a clock that was set forward: who is in it is forgotten sooner
 		212032,
+		// what was held since before an unplug, with a client that comes back to who has not heard that it stopped
+		227166,
 	} {
 		s := New(seed, true)
 		if r := s.Run(nil); len(r.Faults) > 0 {
