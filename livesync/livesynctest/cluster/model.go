@@ -416,14 +416,18 @@ func (m *model) allowed(by *member, f *fate) state {
 func (m *model) window() time.Duration { return concurrent + 2*m.s.Timeout/60 }
 
 // aged returns absent when a client may have been forgotten for its silence. How long a node was down it knows by the wall clock only: when that was
-// set forward meanwhile, all in its snapshot are as much older.
+// set forward meanwhile, all in its snapshot are as much older, and so they are for a node that starts afterwards and catches up from it.
 func (m *model) aged(by *member, f *fate) state {
 	for i := len(f.tales) - 1; i >= 0; i-- {
 		if t := &f.tales[i]; !t.untold {
 			silent := m.s.End - t.at
-			if t.at < by.stepped {
-				silent += by.step
+			step := time.Duration(0)
+			for _, o := range by.members {
+				if t.at < o.stepped && (o == by || o.stepped <= by.began) {
+					step = max(step, o.step)
+				}
 			}
+			silent += step
 			if silent < m.s.Timeout-m.window() {
 				return 0
 			}
