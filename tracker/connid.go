@@ -42,16 +42,48 @@ type connKeys struct {
 	since             time.Time // when the current period began
 	current, previous cipher.Block
 	older             [connIDsKnown]cipher.Block // of the periods before, the latest first; nil: there were none
+	currentKey        [16]byte                   // of current, likewise
+	previousKey       [16]byte
 }
 
 // connScratch is the block a cipher works on. It belongs to the caller, since one
 // on the stack would be moved to the heap by the call through an interface.
 type connScratch [aes.BlockSize]byte
 
-func newConnIDs(now time.Time) *connIDs {
+// newConnIDs goes on with the secrets that another server had, or makes new ones when they are none or not of this time.
+func newConnIDs(now time.Time, secret []byte) *connIDs {
 	c := new(connIDs)
-	c.keys.Store(&connKeys{since: now, current: newConnCipher(), previous: newConnCipher()})
+	k := parseSecret(secret)
+	if k == nil || now.Sub(k.since) < 0 || now.Sub(k.since) >= 2*connIDPeriod {
+		k = newConnKeys(now, newConnKey(), newConnKey())
+	}
+	c.keys.Store(k)
 	return c
+}
+
+// The secrets of a server as another one takes them:
+//
+//	| since i64, ns of the clock | current key 16 | previous key 16 |
+const connSecretSize = 8 + 2*16
+
+// secret returns the secrets.
+func (c *connIDs) secret() []byte {
+	k := c.keys.Load()
+	b := binary.BigEndian.AppendUint64(nil, uint64(k.since.UnixNano()))
+	return append(append(b, k.currentKey[:]...), k.previousKey[:]...)
+}
+
+// parseSecret reads them, nil when that is none.
+func parseSecret(b []byte) *connKeys {
+	if len(b) != connSecretSize {
+		return nil
+	}
+	return newConnKeys(time.Unix(0, int64(binary.BigEndian.Uint64(b))), [16]byte(b[8:]), [16]byte(b[24:]))
+}
+
+// newConnKeys returns the secrets of a period that began at since.
+func newConnKeys(since time.Time, current, previous [16]byte) *connKeys {
+	return &connKeys{since: since, current: newConnCipher(current), previous: newConnCipher(previous), currentKey: current, previousKey: previous}
 }
 
 // make returns the connection id of an address, whose zone does not count.
@@ -97,9 +129,13 @@ func (c *connIDs) at(now time.Time) *connKeys {
 	case age < connIDPeriod:
 		return k
 	case age < 2*connIDPeriod:
-		k = &connKeys{since: k.since.Add(connIDPeriod), current: newConnCipher(), previous: k.current, older: k.shift(k.previous)}
+		older := k.shift(k.previous)
+		k = newConnKeys(k.since.Add(connIDPeriod), newConnKey(), k.currentKey)
+		k.older = older
 	default:
-		k = &connKeys{since: now, current: newConnCipher(), previous: newConnCipher(), older: k.shift(k.current, k.previous)}
+		older := k.shift(k.current, k.previous)
+		k = newConnKeys(now, newConnKey(), newConnKey())
+		k.older = older
 	}
 	c.keys.Store(k)
 	return k
@@ -111,10 +147,14 @@ func connID(secret cipher.Block, addr netip.Addr, scratch *connScratch) uint64 {
 	return binary.BigEndian.Uint64(scratch[:])
 }
 
-// newConnCipher returns AES with a fresh random key.
-func newConnCipher() cipher.Block {
-	var key [16]byte
+// newConnKey returns a fresh random key.
+func newConnKey() (key [16]byte) {
 	rand.Read(key[:]) // never fails: the program ends when the system has no randomness
+	return key
+}
+
+// newConnCipher returns AES with a key.
+func newConnCipher(key [16]byte) cipher.Block {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // only for a key of another length

@@ -21,7 +21,7 @@ func TestConnIDLife(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 2000 {
 		var scratch connScratch
-		ids := newConnIDs(testStart)
+		ids := newConnIDs(testStart, nil)
 		made := testStart.Add(randDuration(rng, 40*time.Minute))
 		for now := testStart.Add(randDuration(rng, 20*time.Minute)); now.Before(made); now = now.Add(randDuration(rng, 20*time.Minute)) {
 			ids.at(now)
@@ -50,7 +50,7 @@ func randDuration(rng *rand.Rand, limit time.Duration) time.Duration {
 // The second and the third rotation are as good as the first.
 func TestConnIDRotations(t *testing.T) {
 	var scratch connScratch
-	ids := newConnIDs(testStart)
+	ids := newConnIDs(testStart, nil)
 	var made []uint64
 	for period := range 6 {
 		now := testStart.Add(time.Duration(period) * connIDPeriod)
@@ -66,7 +66,7 @@ func TestConnIDRotations(t *testing.T) {
 // An id is bound to its address, and to the one node that made it.
 func TestConnIDBinding(t *testing.T) {
 	var scratch connScratch
-	ids, other := newConnIDs(testStart), newConnIDs(testStart)
+	ids, other := newConnIDs(testStart, nil), newConnIDs(testStart, nil)
 	id := ids.make(testStart, testAddr4, &scratch)
 	if !ids.valid(testStart, netip.AddrFrom16(testAddr4.As16()), id, &scratch) {
 		t.Error("the mapped form of the address is refused")
@@ -90,7 +90,7 @@ func TestConnIDBinding(t *testing.T) {
 // the new secrets.
 func TestConnIDTimeBackwards(t *testing.T) {
 	var scratch connScratch
-	ids := newConnIDs(testStart)
+	ids := newConnIDs(testStart, nil)
 	before := testStart.Add(connIDPeriod - time.Millisecond)
 	id := ids.make(before, testAddr4, &scratch)
 	ids.at(testStart.Add(connIDPeriod))
@@ -105,7 +105,7 @@ func TestConnIDTimeBackwards(t *testing.T) {
 // Goroutines that see a period end together rotate once: rotating twice would kill the ids of the
 // period before.
 func TestConnIDConcurrentRotation(t *testing.T) {
-	ids := newConnIDs(testStart)
+	ids := newConnIDs(testStart, nil)
 	now := testStart
 	for range 50 {
 		var scratch connScratch
@@ -126,7 +126,7 @@ func TestConnIDConcurrentRotation(t *testing.T) {
 
 func TestConnIDAllocs(t *testing.T) {
 	scratch := new(connScratch)
-	ids := newConnIDs(testStart)
+	ids := newConnIDs(testStart, nil)
 	if n := testing.AllocsPerRun(100, func() {
 		if !ids.valid(testStart, testAddr6, ids.make(testStart, testAddr6, scratch), scratch) {
 			t.Error("refused")
@@ -138,11 +138,36 @@ func TestConnIDAllocs(t *testing.T) {
 
 func BenchmarkConnID(b *testing.B) {
 	scratch := new(connScratch)
-	ids := newConnIDs(testStart)
+	ids := newConnIDs(testStart, nil)
 	id := ids.make(testStart, testAddr4, scratch)
 	for b.Loop() {
 		if !ids.valid(testStart, testAddr4, id, scratch) {
 			b.Fatal("refused")
 		}
+	}
+}
+
+// TestConnIDSecret: a server that takes over goes on with the ids of the one before it, until they run out.
+func TestConnIDSecret(t *testing.T) {
+	var scratch connScratch
+	a := netip.MustParseAddr("192.0.2.1")
+	old := newConnIDs(testStart, nil)
+	first := old.make(testStart, a, &scratch)
+	now := testStart.Add(connIDPeriod)
+	second := old.make(now, a, &scratch)
+	is := newConnIDs(now, old.secret())
+	if !is.valid(now, a, first, &scratch) || !is.valid(now, a, second, &scratch) || is.make(now, a, &scratch) != second {
+		t.Error("ids of the server before are not good")
+	}
+	if later := now.Add(connIDPeriod); is.valid(later, a, first, &scratch) || !is.valid(later, a, second, &scratch) {
+		t.Error("they do not end")
+	}
+	for n := range connSecretSize {
+		if cut := newConnIDs(now, old.secret()[:n]); cut.valid(now, a, second, &scratch) {
+			t.Errorf("%d bytes of a secret are one", n)
+		}
+	}
+	if late := newConnIDs(now.Add(2*connIDPeriod), old.secret()); late.valid(now.Add(2*connIDPeriod), a, second, &scratch) {
+		t.Error("an old secret is taken")
 	}
 }

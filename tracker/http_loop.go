@@ -229,6 +229,7 @@ func (o *httpLoop) round() {
 // stopAccepting closes the listening socket, after a last look at what waits there. The connections there are have drainTime left.
 func (o *httpLoop) stopAccepting() {
 	o.accept()
+	o.control(unix.EPOLL_CTL_DEL, o.listener, 0) // it lives on when somebody else has it, too
 	unix.Close(o.listener)
 	o.listener = -1
 	o.lastRead, o.resume = o.now.Add(drainTime), time.Time{}

@@ -18,6 +18,7 @@ type UDPConfig struct {
 	TrustedProxies []netip.Prefix // whose word in the address field of an announce counts, besides private and loopback sources
 	Pacing         *Pacing        // what answers may cost; nil: nothing is paced, and nothing is paid for it
 	Abuse          *abuse.Watch   // of what clients do; nil: nobody is watched
+	Secret         []byte         // of a server that this one takes over from, whose connection ids stay good; nil: there is none
 }
 
 // UDP answers BEP 15: connect, announce and scrape. It keeps nothing for a
@@ -49,10 +50,13 @@ var udpRefusals = []refusal{
 
 // NewUDP returns a server for t. It starts nothing.
 func NewUDP(t *Tracker, cfg UDPConfig) *UDP {
-	s := &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now()), abuse: cfg.Abuse}
+	s := &UDP{tracker: t, sources: sources{cfg.TrustedProxies}, ids: newConnIDs(time.Now(), cfg.Secret), abuse: cfg.Abuse}
 	s.paced.Store(cfg.Pacing)
 	return s
 }
+
+// Secret returns what connection ids are made with, for a server that takes over. It is not to be seen by anybody else.
+func (s *UDP) Secret() []byte { return s.ids.secret() }
 
 // Pace begins to pace a server that did not; nil: it ends.
 func (s *UDP) Pace(p *Pacing) { s.paced.Store(p) }

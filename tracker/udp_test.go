@@ -23,7 +23,7 @@ const testTransaction = 0xcafebabe
 
 func testUDP(cfg Config) *udpWorker {
 	s := NewUDP(New(cfg, testStart), UDPConfig{TrustedProxies: testSources().proxies})
-	s.ids = newConnIDs(testStart)
+	s.ids = newConnIDs(testStart, nil)
 	return s.newWorker()
 }
 

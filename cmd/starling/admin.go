@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -11,8 +12,6 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"starling/cmd/starling/dashboard"
 	"starling/tracker/sibling"
@@ -28,20 +27,32 @@ const (
 	adminDrain       = 2 * time.Second // for requests in hand at the end
 )
 
-// listenAdmin binds the admin address, without multipath TCP, which port rules of the system's sandboxes do not see. One of IPv4 is
-// not reached over IPv6.
-func listenAdmin(addr string) (net.Listener, error) {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	network := "tcp"
-	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
-		network = "tcp4"
+// listenAdmin binds the admin address, without multipath TCP, which port rules of the system's sandboxes do not see, or takes a socket that
+// was handed over. One of IPv4 is not reached over IPv6.
+func listenAdmin(addr string, given *handed) (*net.TCPListener, error) {
+	var ln net.Listener
+	var err error
+	if files := given.take("admin", addr); len(files) > 0 {
+		ln, err = net.FileListener(files[0])
+		closeAll(files)
+	} else {
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false)
+		network := "tcp"
+		if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
+			network = "tcp4"
+		}
+		ln, err = lc.Listen(context.Background(), network, addr)
 	}
-	ln, err := lc.Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}
-	return netutil.LimitListener(ln, adminConnections), nil
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		ln.Close()
+		return nil, errors.New("the socket that was handed over is not a listening TCP socket")
+	}
+	return tcp, nil
 }
 
 // serveAdmin answers on the admin address until ctx ends.
@@ -58,7 +69,11 @@ func (n *node) serveAdmin(ctx context.Context) error {
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminDrain)
+		patience := adminDrain
+		if n.handsOver() {
+			patience = 0 // clients wait for announces
+		}
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		if srv.Shutdown(drain) != nil {
 			srv.Close()

@@ -220,7 +220,7 @@ func TestAdminDrains(t *testing.T) {
 // TestAdminFamily: an IPv4 address, the unspecified one too, is not reached over IPv6.
 func TestAdminFamily(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
-		ln, err := listenAdmin(addr)
+		ln, err := listenAdmin(addr, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,6 +66,8 @@ type config struct {
 	logLevel  zerolog.Level
 	logFormat string
 
+	handed *handed // sockets and more from the process before this one, or from systemd; nil: nothing
+
 	given map[string]setting // what was said of an option, by name; none: its default holds
 }
 

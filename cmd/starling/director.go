@@ -75,7 +75,7 @@ func (n *node) makeDirector(e ondemand.Entry) ondemand.Instance {
 		Run: func(ctx context.Context) error {
 			defer t.Release()
 			defer n.lists.drop(t)
-			kept.load(time.Now())
+			kept.load(time.Now(), nil)
 			both := newGroup(ctx)
 			both.start("expiry", t.Run)
 			both.start("snapshots", kept.run)

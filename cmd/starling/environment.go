@@ -46,11 +46,11 @@ func readEnvironment(environ []string, commands []*cli.Command) (environment, er
 }
 
 // foreignVariable reports whether a variable with our prefix is set by others:
-// STARLING_REQUIRE belongs to the test suite, and Kubernetes gives every container
+// STARLING_REQUIRE belongs to the test suite, STARLING_HANDOVER to an upgrade, and Kubernetes gives every container
 // STARLING_SERVICE_HOST, STARLING_PORT_6969_TCP_ADDR and their like when a service is called starling.
 func foreignVariable(name string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
-	return rest == "REQUIRE" || strings.HasPrefix(rest, "SERVICE_") || strings.HasPrefix(rest, "PORT_")
+	return rest == "REQUIRE" || name == handoverVariable || strings.HasPrefix(rest, "SERVICE_") || strings.HasPrefix(rest, "PORT_")
 }
 
 // fill sets the flags of a command that are not on the command line from the environment.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // group runs loops that live and die together: until the context ends, or one of them fails.
@@ -39,4 +40,18 @@ func (g *group) end() error {
 	g.cancel()
 	g.wg.Wait()
 	return g.err
+}
+
+// endWithin ends the loops and waits for them, though not for longer than d: what runs then is left to itself.
+func (g *group) endWithin(d time.Duration) {
+	g.cancel()
+	ended := make(chan struct{})
+	go func() {
+		g.wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(d):
+	}
 }

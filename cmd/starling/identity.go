@@ -44,6 +44,9 @@ func findIdentity(cfg *config) (*identity, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if cfg.handed != nil {
+		n.id = cfg.handed.ID
+	}
 	for n.id == (wire.NodeID{}) {
 		rand.Read(n.id[:]) // never fails: the program ends when the system has no randomness
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/net/netutil"
 
 	"starling/cmd/starling/dashboard"
 	"starling/livesync"
@@ -72,11 +73,21 @@ type node struct {
 	udpConns       []*net.UDPConn
 	admin          net.Listener  // nil: off
 	group          livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
+	bound          []boundSocket // all of the servers and of the admin address
+	kept           bool          // they have copies
+	handing        chan struct{} // closed when another program is to take over
 
 	budget  *tracker.Budget // of the swarms; nil: there is no limit
 	pressed atomic.Int64    // when memory was last not calm, in nanoseconds since 1970; 0: never
 
 	phase atomic.Int32
+}
+
+// A boundSocket is a socket of a node.
+type boundSocket struct {
+	flag, addr string // as it was given
+	conn       syscall.Conn
+	FD         int // of a copy; see keepSockets
 }
 
 // The phases of a node's life.
@@ -98,7 +109,7 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
 	}
-	n := &node{cfg: cfg, log: log, started: time.Now(), classes: cfg.classes}
+	n := &node{cfg: cfg, log: log, started: time.Now(), classes: cfg.classes, handing: make(chan struct{})}
 	if n.steering, err = newSteering(cfg, log, n.started); err != nil {
 		return nil, err
 	}
@@ -132,38 +143,60 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	return n, nil
 }
 
-// listen binds the sockets of the servers and of the admin address.
+// listen binds the sockets of the servers and of the admin address, or takes those that were handed over.
 func (n *node) listen() error {
 	for _, addr := range n.cfg.http {
-		lns, err := tracker.ListenHTTP(addr, runtime.GOMAXPROCS(0))
+		lns, err := n.cfg.handed.http("http", addr, runtime.GOMAXPROCS(0))
+		if err == nil && lns == nil {
+			lns, err = tracker.ListenHTTP(addr, runtime.GOMAXPROCS(0))
+		}
 		if err != nil {
 			return n.cannotListen("http", err)
 		}
+		n.bind("http", addr, lns)
 		n.httpListeners = append(n.httpListeners, lns...)
 	}
 	for _, addr := range n.cfg.https {
-		lns, err := tracker.ListenHTTP(addr, 1)
+		lns, err := n.cfg.handed.http("https", addr, 1)
+		if err == nil && lns == nil {
+			lns, err = tracker.ListenHTTP(addr, 1)
+		}
 		if err != nil {
 			return n.cannotListen("https", err)
 		}
+		n.bind("https", addr, lns)
 		n.httpsListeners = append(n.httpsListeners, lns...)
 	}
 	for _, addr := range n.cfg.udp {
-		conns, err := tracker.ListenUDP(addr, runtime.GOMAXPROCS(0))
+		conns, err := n.cfg.handed.udp(addr, runtime.GOMAXPROCS(0))
+		if err == nil && conns == nil {
+			conns, err = tracker.ListenUDP(addr, runtime.GOMAXPROCS(0))
+		}
 		if err != nil {
 			return n.cannotListen("udp", err)
+		}
+		for _, conn := range conns {
+			n.bound = append(n.bound, boundSocket{flag: "udp", addr: addr, conn: conn})
 		}
 		n.udpConns = append(n.udpConns, conns...)
 	}
 	if len(n.cfg.admin) > 0 {
-		ln, err := listenAdmin(n.cfg.admin[0])
+		ln, err := listenAdmin(n.cfg.admin[0], n.cfg.handed)
 		if err != nil {
 			return n.cannotListen("admin", err)
 		}
-		n.admin, n.guard.loopback = ln, isLoopback(ln.Addr())
+		n.bound = append(n.bound, boundSocket{flag: "admin", addr: n.cfg.admin[0], conn: ln})
+		n.admin, n.guard.loopback = netutil.LimitListener(ln, adminConnections), isLoopback(ln.Addr())
 		n.guard.rule(n.cfg.adminHosts, n.cfg.adminToken)
 	}
-	return nil
+	return n.cfg.handed.rest()
+}
+
+// bind notes listeners of a flag.
+func (n *node) bind(flag, addr string, lns []net.Listener) {
+	for _, ln := range lns {
+		n.bound = append(n.bound, boundSocket{flag: flag, addr: addr, conn: ln.(*net.TCPListener)})
+	}
 }
 
 // cannotListen names the flag whose address could not be had, and what to do about it.
@@ -243,6 +276,7 @@ func (n *node) assemble(who *identity) error {
 	n.openRelay(&sync)
 	n.livesync = livesync.New(sync)
 	n.snapshots = n.snapshotsOf(n.tracker, n.livesync, "swarms", n.log)
+	n.snapshots.handing = n.handsOver
 	if err := n.openDirectors(); err != nil {
 		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
 	}
@@ -255,7 +289,7 @@ func (n *node) assemble(who *identity) error {
 		TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, Long: n.longAnswers(), MaxPerClient: n.cfg.maxPerClient,
 		MaxConnections: n.cfg.maxConnections(),
 	})
-	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing})
+	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing, Secret: n.cfg.handed.secret()})
 	n.steering.pace = func(p *tracker.Pacing) {
 		n.http.Pace(p)
 		n.udp.Pace(p)
@@ -299,27 +333,73 @@ func (n *node) syncConfig(t *tracker.Tracker) livesync.Config {
 // nothing is lost: the servers stop accepting and answer what is in hand; only then
 // does livesync flush its last batch, which holds what they were told, and the
 // admin address close, which said meanwhile that the node drains. The result is
-// nil when ctx ended.
+// nil when ctx ended, or when another program is to take over: then HTTP, which takes its time, ends before UDP.
 func (n *node) run(ctx context.Context) error {
-	servers := newGroup(ctx)
+	web, servers := newGroup(ctx), newGroup(ctx)
 	rest := newGroup(context.WithoutCancel(ctx))
-	if n.admin != nil {
-		rest.start("admin", n.serveAdmin)
+	n.snapshots.load(time.Now(), n.cfg.handed)
+	n.startServers(web, servers)
+	n.startRest(rest)
+	n.phase.Store(phaseReady)
+	n.events.add(time.Now(), eventStarted, "serving, version "+version())
+	n.logStart()
+	n.tellReady()
+
+	select {
+	case <-web.done():
+	case <-servers.done():
+	case <-rest.done():
+	case <-n.handing:
 	}
-	n.snapshots.load(time.Now())
+	n.phase.Store(phaseDraining)
+	n.log.Info().Bool("hands_over", n.handsOver()).Msg("draining: no new requests, answering those in hand")
+	n.events.add(time.Now(), eventDraining, "draining: no new requests, answering those in hand")
+	err := n.drain(web, servers)
+	err = cmp.Or(err, rest.end())
+	n.lists.close()
+	n.log.Info().Err(err).Float64("uptime_s", seconds(time.Since(n.started))).Msg("ended")
+	return err
+}
+
+// drain ends the servers.
+func (n *node) drain(web, servers *group) error {
+	if !n.handsOver() {
+		tellSystemd("STOPPING=1")
+		n.dropSockets()
+		web.cancel()
+		err := servers.end()
+		return cmp.Or(web.end(), err)
+	}
+	if n.cfg.paced() {
+		servers.cancel() // HTTP clients wait in the same queues
+	}
+	web.endWithin(handoverTime)
+	servers.endWithin(handoverTime)
+	return nil
+}
+
+// startServers starts what clients announce to.
+func (n *node) startServers(web, servers *group) {
 	for _, ln := range n.httpListeners {
-		servers.start("http", func(ctx context.Context) error { return n.http.Serve(ctx, ln) })
+		web.start("http", func(ctx context.Context) error { return n.http.Serve(ctx, ln) })
 	}
 	for _, ln := range n.httpsListeners {
-		servers.start("https", func(ctx context.Context) error { return n.http.ServeTLS(ctx, ln, n.certificate.config()) })
-	}
-	if n.certificate != nil {
-		rest.start("certificate", n.certificate.run)
+		web.start("https", func(ctx context.Context) error { return n.http.ServeTLS(ctx, ln, n.certificate.config()) })
 	}
 	for _, conn := range n.udpConns {
 		servers.start("udp", func(ctx context.Context) error { return n.udp.Serve(ctx, conn) })
 	}
 	servers.start("pacing", n.steering.runPacing) // it ends with the servers: what waits in its queues is answered then
+}
+
+// startRest starts what runs beside the servers.
+func (n *node) startRest(rest *group) {
+	if n.admin != nil {
+		rest.start("admin", n.serveAdmin)
+	}
+	if n.certificate != nil {
+		rest.start("certificate", n.certificate.run)
+	}
 	rest.start("steering", func(ctx context.Context) error {
 		return n.steering.run(ctx, n.livesync.Status)
 	})
@@ -334,22 +414,7 @@ func (n *node) run(ctx context.Context) error {
 	rest.start("lists", n.lists.run)
 	rest.start("events", n.watch)
 	rest.start("dashboard", n.hub.Run)
-	n.phase.Store(phaseReady)
-	n.events.add(time.Now(), eventStarted, "serving, version "+version())
-	n.logStart()
-
-	select {
-	case <-servers.done():
-	case <-rest.done():
-	}
-	n.phase.Store(phaseDraining)
-	n.log.Info().Msg("draining: no new requests, answering those in hand")
-	n.events.add(time.Now(), eventDraining, "draining: no new requests, answering those in hand")
-	err := servers.end()
-	err = cmp.Or(err, rest.end())
-	n.lists.close()
-	n.log.Info().Err(err).Float64("uptime_s", seconds(time.Since(n.started))).Msg("ended")
-	return err
+	rest.start("systemd", n.watchdog)
 }
 
 // logStart says what is served where.

@@ -23,7 +23,9 @@ func (n *node) reloadOnHangup(read func() (*config, error)) (stop func()) {
 	go func() {
 		defer close(ended)
 		for range hangups {
+			tellReloading()
 			n.reload(read())
+			n.tellReady()
 		}
 	}()
 	return func() {

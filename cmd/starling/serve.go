@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 )
@@ -41,13 +42,24 @@ source replaces that of a weaker one. D is a duration: 250ms, 90s, 15m, 1h30m.`,
 			if err != nil {
 				return usagef("%w", err)
 			}
+			if cfg.handed, err = takeHanded(); err != nil {
+				return usagef("%w", err)
+			}
 			n, err := newNode(cfg, newLogger(c.App.ErrWriter, cfg.logLevel, cfg.logFormat))
 			if err != nil {
 				return usagef("%w", err)
 			}
 			stop := n.reloadOnHangup(func() (*config, error) { return readConfig(flags, path) })
 			defer stop()
-			return n.run(c.Context)
+			if err := n.keepSockets(); err != nil {
+				n.close()
+				return err
+			}
+			defer n.upgradeOnSignal(c.Context, os.Args)()
+			if err := n.run(c.Context); err != nil || !n.handsOver() {
+				return err
+			}
+			return n.takeOver(os.Args)
 		},
 	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"starling/livesync"
 	"starling/livesync/catchup"
@@ -32,6 +34,9 @@ type snapshots struct {
 	tracker  *tracker.Tracker
 	livesync *livesync.Node
 	log      zerolog.Logger
+
+	handing func() bool // another program is to take over; nil: never
+	memory  *os.File    // the last one for it
 
 	counts snapshotCounts
 }
@@ -57,15 +62,21 @@ func (n *node) removeSnapshot(name string) {
 }
 
 // load takes in the file and lets livesync know up to when the store knows all. It goes before anything is served and before livesync runs.
-func (s *snapshots) load(now time.Time) {
-	if s.path == "" {
+// A snapshot that the last program left in memory goes before the file.
+func (s *snapshots) load(now time.Time, given *handed) {
+	path := s.path
+	if given != nil && given.Snapshot > 0 {
+		path = fmt.Sprintf("/proc/self/fd/%d", given.Snapshot)
+		defer unix.Close(given.Snapshot)
+	}
+	if path == "" {
 		return
 	}
 	began := time.Now()
 	var header catchup.Header
 	var memory catchup.Memory
 	r := s.tracker.Restorer(0)
-	err := catchup.LoadSnapshot(s.path, func(b *catchup.Block) {
+	err := catchup.LoadSnapshot(path, func(b *catchup.Block) {
 		header = *b.Header
 		late := now.Sub(header.Time.Add(b.At))
 		memory.Take(late, b)
@@ -78,8 +89,8 @@ func (s *snapshots) load(now time.Time) {
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case errors.As(err, &damaged):
-		aside := s.path + ".damaged"
-		s.log.Error().Err(err).AnErr("rename", os.Rename(s.path, aside)).Str("renamed_to", aside).
+		aside := path + ".damaged"
+		s.log.Error().Err(err).AnErr("rename", os.Rename(path, aside)).Str("renamed_to", aside).
 			Msg("the snapshot is damaged: nothing of it is used, and the file is put aside")
 		return
 	case err != nil:
@@ -102,19 +113,33 @@ func (s *snapshots) load(now time.Time) {
 func (s *snapshots) run(ctx context.Context) error {
 	if s.path == "" {
 		<-ctx.Done()
-		return nil
+		return s.last()
 	}
 	timer := time.NewTicker(s.every)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			s.save(func(time.Duration) error { return nil })
-			return nil
+			return s.last()
 		case <-timer.C:
 			s.save(func(worked time.Duration) error { return rest(ctx, snapshotIdle*worked) })
 		}
 	}
+}
+
+// last writes it at the end: for another program that takes over into memory, which is faster than any disk.
+func (s *snapshots) last() (err error) {
+	hurry := func(time.Duration) error { return nil }
+	switch {
+	case s.handing != nil && s.handing():
+		now := time.Now()
+		if s.memory, err = memoryFile("starling-snapshot"); err == nil {
+			_, err = catchup.WriteStream(s.memory, s.teller(now), hurry)
+		}
+	case s.path != "":
+		s.save(hurry)
+	}
+	return err
 }
 
 // rest waits, or says that ctx has ended.
@@ -132,12 +157,7 @@ func rest(ctx context.Context, d time.Duration) error {
 // save writes the file.
 func (s *snapshots) save(pause func(worked time.Duration) error) {
 	now := time.Now()
-	behind := s.livesync.OutOfStep(now)
-	h := catchup.Header{ID: s.livesync.Status().ID, Snapshot: true, Within: behind, Complete: behind == 0}
-	stats := s.tracker.Stats()
-	h.Torrents, h.Peers = stats.Torrents, stats.Peers4+stats.Peers6
-	t := catchup.NewTeller(now, h, s.livesync.Remembers(now), walk(s.tracker, tracker.Cursor{Booked: true}))
-	size, err := catchup.SaveSnapshot(s.path, t, pause)
+	size, err := catchup.SaveSnapshot(s.path, s.teller(now), pause)
 	switch {
 	case errors.Is(err, context.Canceled): // the last one follows
 	case err != nil:
@@ -145,6 +165,15 @@ func (s *snapshots) save(pause func(worked time.Duration) error) {
 		s.log.Error().Err(err).Msg("the snapshot could not be written: a restart will begin with an older one, or none")
 	default:
 		s.counts.wrote(now, time.Since(now), size)
-		s.log.Debug().Str("file", s.path).Int64("bytes", size).Uint64("peers", h.Peers).Dur("ms", time.Since(now)).Msg("snapshot written")
+		s.log.Debug().Str("file", s.path).Int64("bytes", size).Dur("ms", time.Since(now)).Msg("snapshot written")
 	}
+}
+
+// teller returns what tells everything there is.
+func (s *snapshots) teller(now time.Time) *catchup.Teller {
+	behind := s.livesync.OutOfStep(now)
+	h := catchup.Header{ID: s.livesync.Status().ID, Snapshot: true, Within: behind, Complete: behind == 0}
+	stats := s.tracker.Stats()
+	h.Torrents, h.Peers = stats.Torrents, stats.Peers4+stats.Peers6
+	return catchup.NewTeller(now, h, s.livesync.Remembers(now), walk(s.tracker, tracker.Cursor{Booked: true}))
 }

@@ -101,7 +101,7 @@ func TestDamagedSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, log := newSnapshots(dir, now, 2)
-		s.load(now)
+		s.load(now, nil)
 		if s.tracker.Torrents() != 0 || !strings.Contains(log.String(), first.path) || !strings.Contains(log.String(), "damaged") {
 			t.Errorf("%s: %d torrents, log %s", name, s.tracker.Torrents(), log)
 		}
@@ -122,7 +122,7 @@ func TestSnapshotAges(t *testing.T) {
 		first.save(func(time.Duration) error { return nil })
 		back := time.Now().Add(away)
 		s, log := newSnapshots(dir, back, 2)
-		s.load(back)
+		s.load(back, nil)
 		left := 35*time.Minute - max(away, 0)
 		for at := time.Duration(0); at < 40*time.Minute; at += 20 * time.Second {
 			s.tracker.Expire(back.Add(at))
@@ -199,7 +199,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
 			s, _ := newSnapshots(dir, now, 2)
-			s.load(now)
+			s.load(now, nil)
 			if n := s.tracker.Stats(); n.Peers4+n.Peers6 != 1_000_000 {
 				b.Fatal(n)
 			}

@@ -19,7 +19,7 @@ func SaveSnapshot(path string, t *Teller, pause func(worked time.Duration) error
 	if err != nil {
 		return 0, err
 	}
-	size, err = writeStream(f, t, pause)
+	size, err = WriteStream(f, t, pause)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -34,7 +34,8 @@ func SaveSnapshot(path string, t *Teller, pause func(worked time.Duration) error
 	return size, syncDirectory(filepath.Dir(path))
 }
 
-func writeStream(w io.Writer, t *Teller, pause func(worked time.Duration) error) (size int64, err error) {
+// WriteStream writes a stream, as SaveSnapshot does.
+func WriteStream(w io.Writer, t *Teller, pause func(worked time.Duration) error) (size int64, err error) {
 	for {
 		began := time.Now()
 		b := t.Next(began)
