@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
@@ -53,12 +54,28 @@ func takeHanded() (*handed, error) {
 		return h, nil
 	}
 	for _, f := range activation.Files(true) {
-		if !slices.Contains([]string{"http", "https", "udp", "admin"}, f.Name()) {
+		flag := f.Name()
+		if strings.HasSuffix(flag, ".socket") { // what systemd calls it when the unit does not say
+			flag = flagOf(f)
+		}
+		if !slices.Contains([]string{"http", "https", "udp", "admin"}, flag) {
 			return nil, fmt.Errorf("LISTEN_FDNAMES: a socket is called %q; FileDescriptorName is http, https, udp or admin", f.Name())
 		}
-		h.Sockets = append(h.Sockets, handedSocket{Flag: f.Name(), file: f})
+		h.Sockets = append(h.Sockets, handedSocket{Flag: flag, file: f})
 	}
 	return h, nil
+}
+
+// flagOf returns the flag that a socket is for by its type.
+func flagOf(f *os.File) string {
+	kind, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_TYPE)
+	switch {
+	case err == nil && kind == unix.SOCK_STREAM:
+		return "http"
+	case err == nil && kind == unix.SOCK_DGRAM:
+		return "udp"
+	}
+	return ""
 }
 
 // read takes over from the program that ran in this process before.

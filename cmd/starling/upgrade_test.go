@@ -123,7 +123,7 @@ func TestSocketActivation(t *testing.T) {
 		cmd := program(t, "serve", "--http", http, "--udp", udp.LocalAddr().String(), "--admin", "127.0.0.1:0", "--livesync-interface", "none")
 		cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = "/bin/sh"
-		cmd.Env = append(cmd.Env, "LISTEN_FDS=2", "LISTEN_FDNAMES=http:udp")
+		cmd.Env = append(cmd.Env, "LISTEN_FDS=2", "LISTEN_FDNAMES=http:starling.socket")
 		cmd.ExtraFiles = []*os.File{tcpFile, udpFile}
 		if !right {
 			said, err := cmd.CombinedOutput()
