@@ -129,7 +129,7 @@ func (h *handed) rest() (err error) {
 	}
 	for _, s := range h.Sockets {
 		if s.Addr == "" && err == nil {
-			err = fmt.Errorf("systemd hands over a socket called %s on %s, where --%s does not listen", s.Flag, addressOf(s.file), s.Flag)
+			err = fmt.Errorf("systemd hands over a socket called %s on %s, where --%s does not listen", s.Flag, boundTo(s.file), s.Flag)
 		}
 		s.file.Close()
 	}
@@ -137,8 +137,8 @@ func (h *handed) rest() (err error) {
 	return err
 }
 
-// addressOf returns the address that a socket is bound to, the zero one when it is none of the internet.
-func addressOf(f *os.File) netip.AddrPort {
+// boundTo returns the address that a socket is bound to, the zero one when it is none of the internet.
+func boundTo(f *os.File) netip.AddrPort {
 	sa, err := unix.Getsockname(int(f.Fd()))
 	if err != nil {
 		return netip.AddrPort{}
@@ -154,7 +154,7 @@ func addressOf(f *os.File) netip.AddrPort {
 
 // sameAddress reports whether a socket is bound to what a flag says: without a host it is any of the host's addresses.
 func sameAddress(f *os.File, addr string) bool {
-	is := addressOf(f)
+	is := boundTo(f)
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port != strconv.Itoa(int(is.Port())) {
 		return false
