@@ -112,6 +112,12 @@
 // smallest of three rounds is shown, since what is on its way differs all the time. How long a STATE and all records
 // before it took to be applied is its sender's lag. [Status.Sync] puts all of it into one answer.
 //
+// # Beyond the segment
+//
+// A [Relay] is a second way for what has a tag, to nodes that multicast does not reach. What leaves the sender goes both ways; what
+// comes by the relay is taken in by [Node.Relayed] as if it were heard, from an address that stands for whoever published it. Nothing goes from one way to the
+// other. What comes twice is dropped by its sequence; a node that is heard on the segment is at its address there. See package relay.
+//
 // # Shared lists
 //
 // What an operator changes in the lists of one node, denied torrents above all, reaches all others of the keyed mode: EDITS, in the control lane, tell each

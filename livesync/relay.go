@@ -68,11 +68,14 @@ func (n *Node) ways(kind wire.Kind, bytes int) int {
 
 // again counts a packet that was here before. From a node of our own segment that is at the relay too everything comes twice.
 func (n *Node) again(now time.Time, id wire.NodeID, from netip.AddrPort, replay *uint64) {
-	if sender := n.nodes.byID[id]; sender != nil && within(now, sender.way[otherWay(from)], bothWays) {
+	sender := n.nodes.byID[id]
+	switch {
+	case sender == nil && relayed(from), // nobody knows yet by which ways it comes
+		sender != nil && within(now, sender.way[otherWay(from)], bothWays):
 		n.dropped.Twice++
-		return
+	default:
+		*replay++
 	}
-	*replay++
 }
 
 // bothWays is how long after a packet came by one way what comes by the other may be its copy.

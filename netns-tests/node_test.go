@@ -48,6 +48,11 @@ type status struct {
 		Pressure string
 		Refused  map[string]uint64
 	}
+	Relay struct {
+		Connected bool
+		Connects  uint64
+		Sent      struct{ Packets uint64 }
+	}
 	Nodes     []otherNode
 	InSync    *bool  `json:"in_sync"`
 	InSyncWhy string `json:"in_sync_why"`
