@@ -88,7 +88,6 @@ func TestRelay(t *testing.T) {
 	announce(a, 30)
 	announce(fresh, 30)
 	c.allHold(uint64(peers+told), patience)
-	c.inSync()
 	for _, node := range c.nodes {
 		s := node.now()
 		if r := s.Relay; r.Connects < 2 || r.Sent.Packets == 0 || r.Sent.Packets > s.Livesync.Sent.Packets {
