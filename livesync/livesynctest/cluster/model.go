@@ -112,8 +112,8 @@ func (m *model) announced(by *member, c Client, e *Event) {
 	}
 	// A node that begins with its snapshot, and has nobody to catch up from, knows a client as it was then, and one that has not heard what was told
 	// last as it was before. When the client comes back as just that, it has nothing to tell, and is right; what others knew of the time
-	// between may win until the client is told again.
-	if (by.restored || t.applied>>by.number&1 == 0) && stateOf(t.flags) != e.state() && (t.at != by.now || t.node != by.number) {
+	// between may win until the client is told again, as one that keeps announcing is after Renew. In peace a node has heard all: then it is a fault.
+	if (by.restored || t.applied>>by.number&1 == 0 && m.disturbed(by.now)) && stateOf(t.flags) != e.state() && (t.at != by.now || t.node != by.number) {
 		f.tales = append(f.tales, tale{at: by.now, node: by.number, life: by.lives, flags: e.flags(), fragile: true, untold: true})
 	}
 }
