@@ -131,21 +131,25 @@ func (l *lists) run(ctx context.Context) error {
 
 // edit makes a change here, puts it in force, keeps it and sends it. Kept is false when it could not be written.
 func (l *lists) edit(now time.Time, node wire.NodeID, e edits.Entry, who *auditor) (done edits.Entry, kept bool, err error) {
+	l.mu.Lock() // else another request or run would take the change, and the audit log would name somebody else for it, or nobody
+	defer l.mu.Unlock()
+	l.applyOf(now, nil, nil)
 	es, err := l.machine.Edit(now, node, e)
 	if err != nil {
 		return e, false, err
 	}
-	kept = l.applyOf(now, who, node)
-	return es[0], kept, nil
+	return es[0], l.applyOf(now, who, &es[0]), nil
 }
 
 // apply puts in force what has changed.
-func (l *lists) apply(now time.Time) { l.applyOf(now, nil, wire.NodeID{}) }
-
-// applyOf does that; what is a node's is who's. It reports whether all is on the disk.
-func (l *lists) applyOf(now time.Time, who *auditor, node wire.NodeID) (kept bool) {
+func (l *lists) apply(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.applyOf(now, nil, nil)
+}
+
+// applyOf does that; if one of the changes was made here, it is who's. It reports whether all is on the disk. The caller holds l.mu.
+func (l *lists) applyOf(now time.Time, who *auditor, made *edits.Entry) (kept bool) {
 	es, all := l.machine.Changes()
 	if len(es) == 0 {
 		return l.kept != nil
@@ -160,7 +164,7 @@ func (l *lists) applyOf(now time.Time, who *auditor, node wire.NodeID) (kept boo
 	if l.loading {
 		return false
 	}
-	return l.keep(now, es, all, who, node)
+	return l.keep(now, es, all, who, made)
 }
 
 // everything returns all entries. The caller holds l.mu.
@@ -198,13 +202,13 @@ func (l *lists) enforce(now time.Time, hashes []wire.InfoHash) {
 }
 
 // keep writes changes to the disk and to the audit log; with all there were more than these. The caller holds l.mu.
-func (l *lists) keep(now time.Time, es []edits.Entry, all bool, who *auditor, node wire.NodeID) bool {
+func (l *lists) keep(now time.Time, es []edits.Entry, all bool, who *auditor, made *edits.Entry) bool {
 	fresh := slices.DeleteFunc(es, func(e edits.Entry) bool { return e.Ended(now) }) // which they said before
 	lines := make([]auditLine, len(fresh))
 	for i := range fresh {
-		by := who
-		if fresh[i].Node != node {
-			by = nil
+		var by *auditor
+		if made != nil && fresh[i] == *made {
+			by = who
 		}
 		lines[i] = auditLineOf(&fresh[i], by)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"starling/livesync/edits"
@@ -37,7 +36,7 @@ type auditor struct {
 // auditorOf returns who sent a request.
 func auditorOf(r *http.Request) *auditor {
 	a := &auditor{Address: r.RemoteAddr}
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+	if token, ok := bearer(r.Header["Authorization"]); ok {
 		sum := sha256.Sum256([]byte(token))
 		a.Token = hex.EncodeToString(sum[:4])
 	}
