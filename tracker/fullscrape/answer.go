@@ -40,12 +40,25 @@ func (s *Scrape) Answer(ctx context.Context, conn net.Conn, r *wire.Request, f F
 	}
 	out := &connWriter{scrape: s, conn: conn}
 	if err := s.send(out, packed, r, f); err != nil {
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0) // a client of HTTP/1.0 takes any other end for the end
-		}
+		cut(conn)
 		return
 	}
 	s.answered.Add(1)
+}
+
+// cut makes the end of a connection one that no client takes for the end of the answer, as one of HTTP/1.0 does with any other. Over TLS
+// it leaves no way for the word that all was sent.
+func cut(conn net.Conn) {
+	over, encrypted := conn.(interface{ NetConn() net.Conn })
+	if encrypted {
+		conn = over.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	if encrypted {
+		conn.Close()
+	}
 }
 
 // send writes head and body.

@@ -252,3 +252,18 @@ func TestTop(t *testing.T) {
 		t.Error("top1000")
 	}
 }
+
+// encrypted is a connection over another one, as one of TLS is.
+type encrypted struct{ net.Conn }
+
+func (e encrypted) NetConn() net.Conn { return e.Conn }
+
+// TestCut: what breaks off over TLS ends without the word that it was the end, which goes over the connection below.
+func TestCut(t *testing.T) {
+	here, there := net.Pipe()
+	cut(encrypted{there})
+	if _, err := there.Write([]byte{0}); err != io.ErrClosedPipe {
+		t.Errorf("the connection below is open: %v", err)
+	}
+	here.Close()
+}
