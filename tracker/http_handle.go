@@ -59,7 +59,7 @@ func (x *exchange) handle(now time.Time, from netip.Addr, in, dst []byte) (out [
 	h := responseHead{status: 200, http10: r.HTTP10, close: r.Close || x.ending.Load() || x.stay != nil && !x.stay()}
 	x.body = x.body[:0]
 	path := r.Path
-	if x.tracker.Access().Private() {
+	if x.key = nil; x.tracker.Access().Private() {
 		x.key, path = access.PathKey(path)
 	}
 	switch {

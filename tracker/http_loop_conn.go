@@ -97,8 +97,10 @@ func (o *httpLoop) answer(c *loopConn) {
 	case p == finished:
 		o.drop(c)
 	default:
-		if c.in = nil; len(o.x.in) > 0 {
-			c.in = append(c.in, o.x.in...)
+		if len(o.x.in) == 0 {
+			c.in = nil
+		} else {
+			c.in = append(c.in[:0], o.x.in...)
 		}
 		wait := firstTimeout
 		if wrote {
