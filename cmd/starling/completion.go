@@ -34,20 +34,28 @@ _starling() {
 compdef _starling starling
 `
 
+const fishCompletion = `# Completion of starling for fish. Load it with: starling completion fish | source
+function __starling_complete
+  set -l words (commandline --tokenize --cut-at-cursor --current-process) (commandline --current-token --cut-at-cursor)
+  $words --generate-bash-completion 2>/dev/null
+end
+complete --command starling --arguments '(__starling_complete)'
+`
+
 // completionCommand returns `starling completion`.
 func completionCommand() *cli.Command {
-	scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion}
+	scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 	return &cli.Command{
 		Name:      "completion",
 		Usage:     "print a script that completes commands and flags in a shell",
-		ArgsUsage: "bash|zsh",
+		ArgsUsage: "bash|zsh|fish",
 		Description: `Prints the script; load it from the file your shell reads at start.
 
    echo 'source <(starling completion bash)' >> ~/.bashrc`,
 		Action: func(c *cli.Context) error {
 			script, ok := scripts[c.Args().First()]
 			if !ok || c.NArg() != 1 {
-				return usagef("completion: name the shell, bash or zsh")
+				return usagef("completion: name the shell, bash, zsh or fish")
 			}
 			_, err := fmt.Fprint(c.App.Writer, script)
 			return err

@@ -96,6 +96,7 @@ func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
 		configCommand(),
 		loadCommand(),
 		completionCommand(),
+		manCommand(),
 		helpCommand(),
 	}
 	for _, cmd := range app.Commands {
