@@ -37,6 +37,7 @@ type lists struct {
 	events  *events
 	files   []*listFile
 	machine *edits.Machine
+	jailed  func(now time.Time, e *edits.Entry) // is told who is in the jail of another node; nil: nobody heeds it
 	access  access.Lists
 
 	mu       sync.Mutex // guards the rest
@@ -55,7 +56,7 @@ var listNames = map[edits.Kind]string{edits.Deny: "deny", edits.Allow: "allow", 
 
 // newLists reads the files and what was kept. The error is one a user can mend.
 func newLists(cfg *config, log zerolog.Logger, ev *events) (*lists, error) {
-	most := make(map[edits.Kind]int)
+	most := map[edits.Kind]int{edits.Jail: maxShared}
 	for kind := range listNames {
 		most[kind] = edits.DefaultMost
 	}
@@ -151,7 +152,7 @@ func (l *lists) apply(now time.Time) {
 // applyOf does that; if one of the changes was made here, it is who's. It reports whether all is on the disk. The caller holds l.mu.
 func (l *lists) applyOf(now time.Time, who *auditor, made *edits.Entry) (kept bool) {
 	es, all := l.machine.Changes()
-	if len(es) == 0 {
+	if es = l.heedJail(now, es); len(es) == 0 && !all {
 		return l.kept != nil
 	}
 	inForce := es

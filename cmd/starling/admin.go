@@ -103,6 +103,7 @@ func (n *node) adminMux() *http.ServeMux {
 	mux.HandleFunc("PUT /api/v1/limit", n.putLimit)
 	mux.HandleFunc("DELETE /api/v1/limit", n.deleteLimit)
 	n.listRoutes(mux)
+	mux.HandleFunc("GET /api/v1/jail", n.serveJail)
 	mux.HandleFunc("GET /api/v1/director", n.serveDirectors)
 	mux.HandleFunc("GET /api/v1/director/{$}", n.serveDirectors)
 	mux.HandleFunc("GET /api/v1/director/{name}", n.serveDirector)

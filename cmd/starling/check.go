@@ -110,7 +110,7 @@ func (c *config) judge(whole bool) (iface string, warnings []string, faults []er
 		return iface, warnings, faults
 	}
 	now := time.Now()
-	if _, err := newSteering(c, zerolog.Nop(), now); err != nil {
+	if _, err := newSteering(c, zerolog.Nop(), nil, now); err != nil {
 		faults = append(faults, err)
 	}
 	if _, err := newLaneBudget(c, now); err != nil {

@@ -121,7 +121,7 @@ func TestConfigClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.classes = f.classes
-	if _, err := newSteering(cfg, zerolog.Nop(), time.Now()); err != nil {
+	if _, err := newSteering(cfg, zerolog.Nop(), nil, time.Now()); err != nil {
 		t.Error(err)
 	}
 }

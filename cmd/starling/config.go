@@ -32,6 +32,8 @@ type config struct {
 
 	allow, deny, denyClient, passkeys string // files; empty: none
 
+	abuse string // one of abuseModes
+
 	rate, uplink, livesyncRate int64 // bytes a second; 0: unlimited
 	announceRate               int64 // announces a second; 0: unlimited
 	sharing                    pacer.Sharing

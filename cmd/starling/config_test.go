@@ -84,6 +84,7 @@ var samples = map[string][3]string{
 	"allow":               {"/a", "/b", "/c"},
 	"deny":                {"/a", "/b", "/c"},
 	"deny-client":         {"/a", "/b", "/c"},
+	"abuse":               {"jail", "watch", "off"},
 	"passkeys":            {"/a", "/b", "/c"},
 	"state-dir":           {"/a", "/b", "/c"},
 	"snapshot-interval":   {"1s", "1m", "1h"},

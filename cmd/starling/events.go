@@ -42,6 +42,7 @@ const (
 	eventRelay     eventKind = "relay"
 	eventNoRelay   eventKind = "relay-lost"
 	eventList      eventKind = "list" // was changed, or read again
+	eventJail      eventKind = "jail" // who came into it
 )
 
 // troubling are the kinds that an operator should look into.

@@ -32,6 +32,7 @@ type figures struct {
 	Snapshots   snapshotStatus
 	Relay       *relayStatus // nil without one
 	Access      accessStatus
+	Abuse       abuseStatus
 }
 
 // figures takes the picture of this moment.
@@ -42,7 +43,7 @@ func (n *node) figures(now time.Time) *figures {
 		Sync: n.livesync.Status(), Beacon: n.cfg.beaconInterval,
 		Pacing: n.pacingStatus(now), Directors: n.directorStatuses(), StatusPage: n.statusPage.Counts(),
 		Guard: n.guard.status(), Snapshots: n.snapshots.status(n.started),
-		Access: n.accessStatus(), Relay: n.relayStatus(now),
+		Access: n.accessStatus(), Relay: n.relayStatus(now), Abuse: n.abuseStatus(now),
 	}
 	if n.fullScrape != nil {
 		f.FullScrape = n.fullScrape.Counts()
@@ -69,6 +70,7 @@ func (f *figures) page(now time.Time) []byte {
 	e.snapshots(&f.Snapshots)
 	e.access(&f.Access)
 	e.relay(f.Relay)
+	e.abuse(&f.Abuse)
 	e.runtime()
 	e.process()
 	e.memory(f.MemoryLimit, &f.Memory)

@@ -20,6 +20,7 @@ import (
 	"starling/livesync"
 	"starling/livesync/relay"
 	"starling/tracker"
+	"starling/tracker/abuse"
 	"starling/tracker/document"
 	"starling/tracker/fullscrape"
 	"starling/tracker/ondemand"
@@ -48,6 +49,7 @@ type node struct {
 	relay    *relay.Relay // nil: there is none
 
 	lists     *lists
+	abusers   *abuse.Watch // nil: off
 	snapshots *snapshots
 	who       *identity
 	onDemand  *ondemand.Registry // nil: there is no state directory to keep them in
@@ -110,7 +112,8 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
 	}
 	n := &node{cfg: cfg, log: log, started: time.Now(), classes: cfg.classes, handing: make(chan struct{})}
-	if n.steering, err = newSteering(cfg, log, n.started); err != nil {
+	n.abusers = cfg.abuseWatch(n.started)
+	if n.steering, err = newSteering(cfg, log, jailFor(n.abusers), n.started); err != nil {
 		return nil, err
 	}
 	if n.lanes, err = newLaneBudget(cfg, n.started); err != nil {
@@ -119,6 +122,9 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	n.tells = n.newTellDebt(n.started)
 	if n.lists, err = newLists(cfg, log, &n.events); err != nil {
 		return nil, err
+	}
+	if n.abusers != nil && n.abusers.Jails() {
+		n.lists.jailed = n.jailed
 	}
 	if n.certificate, err = openCertificate(cfg, n.certificateNews); err != nil {
 		return nil, err
@@ -286,10 +292,13 @@ func (n *node) assemble(who *identity) error {
 	}
 	n.openFullScrape()
 	n.http = tracker.NewHTTP(n.tracker, tracker.HTTPConfig{
+		Abuse:          n.abusers,
 		TrustedProxies: n.cfg.trustedProxies, Route: n.route(), Pacing: pacing, Long: n.longAnswers(), MaxPerClient: n.cfg.maxPerClient,
 		MaxConnections: n.cfg.maxConnections(),
 	})
-	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{TrustedProxies: n.cfg.trustedProxies, Pacing: pacing, Secret: n.cfg.handed.secret()})
+	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{
+		TrustedProxies: n.cfg.trustedProxies, Pacing: pacing, Secret: n.cfg.handed.secret(), Abuse: n.abusers,
+	})
 	n.steering.pace = func(p *tracker.Pacing) {
 		n.http.Pace(p)
 		n.udp.Pace(p)
@@ -412,6 +421,9 @@ func (n *node) startRest(rest *group) {
 	}
 	rest.start("snapshots", n.snapshots.run)
 	rest.start("lists", n.lists.run)
+	if n.abusers != nil {
+		rest.start("abuse", n.runAbuse)
+	}
 	rest.start("events", n.watch)
 	rest.start("dashboard", n.hub.Run)
 	rest.start("systemd", n.watchdog)

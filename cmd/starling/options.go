@@ -99,6 +99,8 @@ func accessOptions(c *config) []option {
 			usage: "Torrents that are not served, also when --allow has them: a file as that one.", set: setText(&c.deny)},
 		{name: "deny-client", value: "FILE", defText: "none", group: groupAccess,
 			usage: "Clients that are not served: a file of addresses and networks such as 192.0.2.0/24, one in a line.", set: setText(&c.denyClient)},
+		{name: "abuse", value: "auto, jail, watch or off", def: "auto", group: groupAccess, choices: abuseModes,
+			usage: "Clients that do what no real client does: `jail` serves them last or not at all for a time, `watch` only tells, `auto` is jail with --announce-rate and watch without.", set: setChoice(&c.abuse, abuseModes)},
 		{name: "passkeys", value: "FILE", defText: "none, and everybody is served", group: groupAccess,
 			usage: "Private mode: only who announces to /PASSKEY/announce is served. A file with a passkey in each line, its last day if it has one, and whose it is.", set: setText(&c.passkeys)},
 	}

@@ -10,7 +10,7 @@ const serveFlags = `http https tls-cert tls-key max-connections max-connections-
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
 	cluster-key-file livesync-node-plain relay public-url admin-token-file admin-host full-scrape
-	numwant max-numwant snapshot-interval state-dir memory-limit allow deny deny-client passkeys trusted-proxy scrape-sync log-level log-format`
+	numwant max-numwant snapshot-interval state-dir memory-limit allow deny deny-client abuse passkeys trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
 	promised := make(map[string]bool)
@@ -77,6 +77,7 @@ func TestBadValues(t *testing.T) {
 		"allow":               {"/nonexistent/list", "/dev/null", "/dev"},
 		"deny":                {"/nonexistent/list", "/dev/null", "/dev"},
 		"deny-client":         {"/nonexistent/list", "/dev/null", "/dev"},
+		"abuse":               {"on", "Jail"},
 		"passkeys":            {"/nonexistent/list", "/dev/null", "/dev"},
 		"log-level":           {"loud", "trace", "INFO", "6"},
 		"log-format":          {"xml"},

@@ -146,8 +146,7 @@ func (j *jailStatus) line() string {
 	for _, o := range pacer.Offences() {
 		if n := j.Held[o.String()]; n > 0 {
 			held += n
-			parts = append(parts, fmt.Sprintf("%d for %s", n, map[pacer.Offence]string{
-				pacer.TooMany: "too many requests", pacer.TooEarly: "coming too early"}[o]))
+			parts = append(parts, fmt.Sprintf("%d for %s", n, offenceWords[o]))
 		}
 	}
 	c := j.Clients[0]

@@ -20,7 +20,7 @@ func TestPacingPicture(t *testing.T) {
 		Role: "active", Rate: 3_000_000, Limit: 5_000_000, Bandwidth: 4_500_000, AnnounceRate: 2000, Sharing: "fair", Waiting: 1200,
 		Uplink: &uplinkStatus{Total: 9_000_000, Share: 3_000_000, Grows: 42, Members: []memberStatus{{ID: "7f3a91c2"}, {ID: "01020304"}, {ID: "05060708", Down: true}}},
 		Steps:  map[string]uint64{"serve": 12345, "short": 67, "bare": 8, "redirect": 0}, Seconds: seconds, Calendar: &calendarStatus{9000, 16000},
-		Jail: &jailStatus{Held: map[string]int{"early": 2, "rate": 1}, Clients: []heldStatus{{"192.0.2.1/32", "early", 290}}},
+		Jail: &jailStatus{Held: map[string]int{"early": 2, "rate": 1}, Clients: []heldStatus{{Network: "192.0.2.1/32", Reason: "early", Left: 290}}},
 		Siblings: []siblingStatus{
 			{URL: "http://10.0.0.2:6969/announce", Up: true, Room: true, Chosen: 77}, {URL: "http://10.0.0.3:6969/announce", Up: true},
 			{URL: "http://10.0.0.4:6969/announce", Trouble: "connection refused"},

@@ -41,6 +41,7 @@ type heldStatus struct {
 	Network string  `json:"network"`
 	Reason  string  `json:"reason"`
 	Left    float64 `json:"left_s"`
+	Told    bool    `json:"told,omitempty"` // by another node
 }
 
 // uplinkStatus is this node's part in what the cluster may send.
@@ -142,7 +143,7 @@ func (p *pacingStatus) take(now time.Time, stats tracker.PacingStats) {
 	if j := stats.Jail; j.Held != nil {
 		p.Jail = &jailStatus{Held: j.Held, Sentenced: j.Sentenced, Full: j.Full, Clients: []heldStatus{}}
 		for _, c := range j.Some {
-			p.Jail.Clients = append(p.Jail.Clients, heldStatus{c.Client.String(), c.Offence.String(), seconds(c.Until.Sub(now))})
+			p.Jail.Clients = append(p.Jail.Clients, heldStatusOf(now, c))
 		}
 	}
 	if len(stats.Bytes) > 0 {

@@ -26,6 +26,7 @@ type status struct {
 
 	Directors []directorStatus `json:"directors"`
 	Access    accessStatus     `json:"access"`
+	Abuse     abuseStatus      `json:"abuse"`
 
 	// InSync is the answer to "is my cluster in sync?", null while nobody can know; Why is why it is not true.
 	InSync    *bool  `json:"in_sync"`
@@ -75,6 +76,7 @@ func (n *node) status(now time.Time) status {
 		Memory:    n.memoryStatus(&store),
 		Directors: n.directorStatuses(),
 		Access:    n.accessStatus(),
+		Abuse:     n.abuseStatus(now),
 		InSync:    inSync,
 		InSyncWhy: why,
 	}

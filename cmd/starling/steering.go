@@ -54,8 +54,8 @@ const (
 	fullMemory    = 10 * time.Second // for how long a node that ran out of tokens has no room for the clients of others
 )
 
-// newSteering returns the steering of a node. The error names what is wrong and has the numbers.
-func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, error) {
+// newSteering returns the steering of a node, with the jail for its clients; nil: one of its own. The error names what is wrong and has the numbers.
+func newSteering(cfg *config, log zerolog.Logger, jail *pacer.Jail, now time.Time) (*steering, error) {
 	s := &steering{cfg: cfg, log: log, paced: make(chan struct{}), appeared: make(chan struct{}, 1), rate: cfg.rate, total: cfg.uplink}
 	s.siblings = sibling.New(sibling.Config{
 		Siblings: cfg.siblings, Mode: cfg.siblingHealth,
@@ -65,7 +65,7 @@ func newSteering(cfg *config, log zerolog.Logger, now time.Time) (*steering, err
 	pacing := tracker.PacingConfig{
 		// Classes are judged by the whole uplink: the share of it comes and goes.
 		Rate: leastRate(cfg.rate, cfg.uplink), Sharing: cfg.sharing, AnnounceRate: cfg.announceRate, Interval: cfg.interval,
-		Classes: cfg.classes.list, OneRoot: cfg.oneRoot,
+		Classes: cfg.classes.list, OneRoot: cfg.oneRoot, Jail: jail,
 		Shared: func(present pacer.Sharing) {
 			log.Info().Stringer("sharing", present).Msg("connections share the rate in another way now")
 		},

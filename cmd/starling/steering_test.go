@@ -29,7 +29,7 @@ func steered(t *testing.T, now time.Time, settings map[string]string) *steering 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSteering(cfg, zerolog.Nop(), now)
+	s, err := newSteering(cfg, zerolog.Nop(), nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}

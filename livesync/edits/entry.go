@@ -19,6 +19,7 @@ const (
 	Allow   Kind = 2 // torrents that are served beside those of the allow list
 	Client  Kind = 3 // clients that are not served; the key is [PrefixKey]'s
 	Passkey Kind = 4 // of private mode; the key is the digest of a passkey
+	Jail    Kind = 5 // clients that are in the jail until an end; the key is [PrefixKey]'s, the reason the offence
 )
 
 // Op is what happened to an entry.
