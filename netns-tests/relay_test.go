@@ -84,7 +84,7 @@ func TestRelay(t *testing.T) {
 	announce(a, 30)
 	announce(b, 30)
 	announce(fresh, 30)
-	nats = n.hosts["n"].nats()
+	n.hosts["n"].nats()
 	announce(a, 30)
 	announce(fresh, 30)
 	c.allHold(uint64(peers+told), patience)
