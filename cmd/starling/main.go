@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -60,11 +61,16 @@ func usagef(format string, args ...any) error {
 	return cli.Exit(fmt.Errorf(format, args...), exitUsage)
 }
 
+// ownHelp makes the library print helps as ours are. It keeps that for the whole process, in which tests run several programs at once.
+var ownHelp = sync.OnceFunc(func() {
+	cli.HelpPrinter = printHelp
+	cli.FlagStringer = flagHelp
+})
+
 // newApp returns the program with all its commands. args and environ are those of the
 // process.
 func newApp(args, environ []string, stdout, stderr io.Writer) *cli.App {
-	cli.HelpPrinter = printHelp
-	cli.FlagStringer = flagHelp
+	ownHelp()
 	app := &cli.App{
 		Name:                 "starling",
 		Usage:                "a BitTorrent tracker that runs as a cluster",

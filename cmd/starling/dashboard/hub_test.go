@@ -7,18 +7,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 // counting returns a hub whose frames are their numbers, and how many were made.
-func counting(most int) (*Hub, *int) {
-	made := new(int)
-	return NewHub(most, func(time.Time) []byte {
-		*made++
-		return fmt.Append(nil, *made)
-	}), made
+func counting(most int) (*Hub, *atomic.Int64) {
+	made := new(atomic.Int64)
+	return NewHub(most, func(time.Time) []byte { return fmt.Append(nil, made.Add(1)) }), made
 }
 
 // TestHubMakesFramesForReaders: one a second for all of them, none without, and whoever is slow gets the latest.
@@ -30,8 +28,8 @@ func TestHubMakesFramesForReaders(t *testing.T) {
 		go func() { ended <- h.Run(ctx) }()
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if *made != 0 {
-			t.Errorf("%d frames for nobody", *made)
+		if made.Load() != 0 {
+			t.Errorf("%d frames for nobody", made.Load())
 		}
 		a, _ := h.join()
 		synctest.Wait()
@@ -41,8 +39,8 @@ func TestHubMakesFramesForReaders(t *testing.T) {
 		}
 		<-time.After(10*time.Second + time.Millisecond)
 		synctest.Wait()
-		if *made != 11 || string(<-a) != "11" || string(<-b) != "11" {
-			t.Errorf("%d frames after ten seconds", *made)
+		if made.Load() != 11 || string(<-a) != "11" || string(<-b) != "11" {
+			t.Errorf("%d frames after ten seconds", made.Load())
 		}
 		if c, err := h.join(); err != nil || string(<-c) != "11" {
 			t.Errorf("a third reader: %v", err)
@@ -61,8 +59,8 @@ func TestHubMakesFramesForReaders(t *testing.T) {
 		h.leave(b)
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if *made > 13 {
-			t.Errorf("%d frames", *made)
+		if made.Load() > 13 {
+			t.Errorf("%d frames", made.Load())
 		}
 		a, _ = h.join()
 		<-a
