@@ -134,7 +134,8 @@ func (s *snapshots) last() (err error) {
 	case s.handing != nil && s.handing():
 		now := time.Now()
 		if s.memory, err = memoryFile("starling-snapshot"); err == nil {
-			_, err = catchup.WriteStream(s.memory, s.teller(now), hurry)
+			teller, _ := s.teller(now)
+			_, err = catchup.WriteStream(s.memory, teller, hurry)
 		}
 	case s.path != "":
 		s.save(hurry)
@@ -157,7 +158,8 @@ func rest(ctx context.Context, d time.Duration) error {
 // save writes the file.
 func (s *snapshots) save(pause func(worked time.Duration) error) {
 	now := time.Now()
-	size, err := catchup.SaveSnapshot(s.path, s.teller(now), pause)
+	teller, peers := s.teller(now)
+	size, err := catchup.SaveSnapshot(s.path, teller, pause)
 	switch {
 	case errors.Is(err, context.Canceled): // the last one follows
 	case err != nil:
@@ -165,15 +167,15 @@ func (s *snapshots) save(pause func(worked time.Duration) error) {
 		s.log.Error().Err(err).Msg("the snapshot could not be written: a restart will begin with an older one, or none")
 	default:
 		s.counts.wrote(now, time.Since(now), size)
-		s.log.Debug().Str("file", s.path).Int64("bytes", size).Dur("ms", time.Since(now)).Msg("snapshot written")
+		s.log.Debug().Str("file", s.path).Int64("bytes", size).Uint64("peers", peers).Dur("ms", time.Since(now)).Msg("snapshot written")
 	}
 }
 
-// teller returns what tells everything there is.
-func (s *snapshots) teller(now time.Time) *catchup.Teller {
+// teller returns what tells everything there is, and how many peers that is.
+func (s *snapshots) teller(now time.Time) (t *catchup.Teller, peers uint64) {
 	behind := s.livesync.OutOfStep(now)
 	h := catchup.Header{ID: s.livesync.Status().ID, Snapshot: true, Within: behind, Complete: behind == 0}
 	stats := s.tracker.Stats()
 	h.Torrents, h.Peers = stats.Torrents, stats.Peers4+stats.Peers6
-	return catchup.NewTeller(now, h, s.livesync.Remembers(now), walk(s.tracker, tracker.Cursor{Booked: true}))
+	return catchup.NewTeller(now, h, s.livesync.Remembers(now), walk(s.tracker, tracker.Cursor{Booked: true})), h.Peers
 }
