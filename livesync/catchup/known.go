@@ -152,9 +152,12 @@ func (m *Machine) compare(now time.Time, o *Other) {
 }
 
 // since returns since when a node is asked for what a lack says: for more when it is asked for what there was before the start, and the snapshot
-// knows less of it than of the others.
+// knows less of it than of the others, or knows others and not it: then since its start.
 func (m *Machine) since(l *lack, o *Other) time.Time {
 	k, ok := m.known[o.ID]
+	if !ok && len(m.known) > 0 && l.start && !l.since.IsZero() && o.First > 0 {
+		return earlier(l.since, o.heard.Add(-o.Uptime))
+	}
 	if !ok || !l.start || l.since.IsZero() || !k.until.Before(l.since.Add(-lateError)) || k.epoch == o.Epoch && k.next >= o.First {
 		return l.since
 	}
