@@ -2,6 +2,7 @@ package catchup
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,8 +79,10 @@ type Learner struct {
 	ended   bool
 	counts  counts // what came
 	last    wire.InfoHash
-	taken   counts // torrents, of which large ones come in pieces, and peers that were taken in
-	gone    int    // peers forgotten at the end
+	open    wire.Swarm // the last of the blocks that came, of which more may follow
+	marked  int        // how many of its completions the teller has counted
+	taken   counts     // torrents, of which large ones come in pieces, and peers that were taken in
+	gone    int        // peers forgotten at the end
 
 	mu        sync.Mutex                  // guards the rest
 	noted     map[peerKey]bool            // true: it completed
@@ -111,6 +114,22 @@ func (l *Learner) Believe(now time.Time, own, came []wire.Leaver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped, l.came = stopped, back
+	l.past()
+}
+
+// past leaves out those of the early completions whose client has stopped since: no mark of them is left that would say whether the teller counted
+// them, and where all nodes start at once each would count them once more. The caller holds l.mu.
+func (l *Learner) past() {
+	gone := make(map[wire.InfoHash]bool)
+	for k := range l.early {
+		if s, ok := l.stopped[k]; ok && !l.came[k].last.After(s.last) {
+			delete(l.early, k)
+			gone[k.hash] = true
+		}
+	}
+	for h := range gone {
+		l.completed[h] = slices.DeleteFunc(l.completed[h], func(k peerKey) bool { return !l.early[k] && !l.noted[k] })
+	}
 }
 
 // Early is told, before anything else, of the completions since the start, when this is the first stream since then: the teller need not have
@@ -204,6 +223,7 @@ func (l *Learner) Take(now time.Time, b []byte) error {
 		l.swarms(now, late, block.At, block.Excerpt)
 	case KindEnd:
 		l.ended = true
+		l.close(now, late)
 		if l.prunes() {
 			l.gone = l.restore.Prune(now, now.Sub(l.want.Since))
 		}
@@ -274,6 +294,9 @@ func (l *Learner) swarms(now time.Time, late, made time.Duration, x *wire.Excerp
 			l.last = *h
 		}
 	}
+	if len(x.Swarms) > 0 && x.Swarms[0].InfoHash != l.open.InfoHash {
+		l.close(now, late)
+	}
 	l.mu.Lock()
 	l.filter(l.asked.Add(made), x)
 	l.taken.members += uint64(len(x.Members))
@@ -291,8 +314,27 @@ func (l *Learner) swarms(now time.Time, late, made time.Duration, x *wire.Excerp
 	}
 }
 
-// filter takes those members out of an excerpt of which we know better, and adds to the counts the completions the teller cannot
-// have counted.
+// close adds to the count of the last torrent of a block the completions that the teller cannot have counted: a large one comes in pieces, and
+// which they are is known after the last.
+func (l *Learner) close(now time.Time, late time.Duration) {
+	l.mu.Lock()
+	sum := l.raised()
+	l.mu.Unlock()
+	if s := l.open; sum > s.Downloaded {
+		s.Downloaded = sum
+		l.restore.Swarms(now, late, &wire.Excerpt{Swarms: []wire.Swarm{s}})
+	}
+	l.open, l.marked = wire.Swarm{}, 0
+}
+
+// raised returns the count of the open torrent with the completions that the teller cannot have counted. The caller holds l.mu.
+func (l *Learner) raised() uint64 {
+	done := len(l.completed[l.open.InfoHash]) - l.marked
+	return max(l.open.Downloaded, l.open.Downloaded+uint64(max(done, 0))) // another node may have told of 2^64 - 1
+}
+
+// filter takes those members out of an excerpt of which we know better, and adds to the counts of all torrents but the last the completions the
+// teller cannot have counted.
 func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 	if len(l.noted) == 0 && len(l.stopped) == 0 && len(l.early) == 0 {
 		return
@@ -300,7 +342,9 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 	in, out := 0, 0
 	for i := range x.Swarms {
 		s := &x.Swarms[i]
-		done := len(l.completed[s.InfoHash])
+		if s.InfoHash != l.open.InfoHash {
+			l.marked = 0
+		}
 		members := x.Members[in : in+s.Members]
 		in += s.Members
 		s.Members = 0
@@ -308,14 +352,14 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 			m := members[j]
 			k := peerKey{s.InfoHash, m.Peer}
 			if l.early[k] && m.Flags&wire.Complete != 0 && !l.noted[k] {
-				done--
+				l.marked++
 			}
 			if completed, noted := l.noted[k]; noted {
 				if m.Flags&wire.Complete == 0 {
 					continue
 				}
 				if completed {
-					done--
+					l.marked++
 					continue
 				}
 				m.Flags |= wire.MarkOnly // when it completed has not been heard here
@@ -327,8 +371,9 @@ func (l *Learner) filter(made time.Time, x *wire.Excerpt) {
 			out++
 			s.Members++
 		}
-		if sum := s.Downloaded + uint64(max(done, 0)); sum > s.Downloaded {
-			s.Downloaded = sum
+		l.open = wire.Swarm{InfoHash: s.InfoHash, Age: s.Age, Downloaded: s.Downloaded}
+		if i+1 < len(x.Swarms) && x.Swarms[i+1].InfoHash != s.InfoHash {
+			s.Downloaded = l.raised()
 		}
 	}
 	x.Members = x.Members[:out]

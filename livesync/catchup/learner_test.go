@@ -1,6 +1,7 @@
 package catchup
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -204,6 +205,57 @@ func TestCompletionsMeanwhile(t *testing.T) {
 			if s.counts[h1] != c.want {
 				t.Errorf("%s, %s: %d, want %d", name, when, s.counts[h1], c.want)
 			}
+		}
+	}
+}
+
+// TestCompletionsInPieces: of a torrent that comes in several pieces the completions that the teller has counted may be in any of them.
+func TestCompletionsInPieces(t *testing.T) {
+	x := swarmOf(7, wire.Seeding|wire.Complete, 10, 20)
+	for n, members := range [][]int{{2}, {1, 1}, {0, 1, 1}, {1, 0, 1, 0}} {
+		for known, want := range []uint64{8, 8, 8, 9} {
+			var s notebook
+			l := NewLearner(epoch, s.store(), someWant)
+			s.members, s.counts = map[peerKey]wire.Member{}, map[wire.InfoHash]uint64{}
+			l.restore = s.store().Restore(0)
+			for i := range known {
+				l.Note(wire.Record{InfoHash: h1, Peer: peer4(i + 1), Flags: wire.Seeding | wire.Complete})
+			}
+			l.Note(wire.Record{InfoHash: h1, Peer: peer4(9), Flags: wire.Seeding | wire.Complete})
+			rest := x.Members
+			for _, m := range members {
+				piece := wire.Excerpt{Swarms: []wire.Swarm{{InfoHash: h1, Downloaded: 7, Members: m}}, Members: slices.Clone(rest[:m])}
+				rest = rest[m:]
+				l.swarms(epoch, 0, 0, &piece)
+				if s.counts[h1] > 7 {
+					t.Fatalf("%d: raised before the last piece", n)
+				}
+			}
+			l.close(epoch, 0)
+			if s.counts[h1] != want {
+				t.Errorf("%v, %d known: %d, want %d", members, known, s.counts[h1], want)
+			}
+		}
+	}
+}
+
+// TestCompletedAndGone: an early completion of a client that has stopped since is not counted once more.
+func TestCompletedAndGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		own, came []wire.Leaver
+		want      uint64
+	}{
+		"stopped":             {[]wire.Leaver{{InfoHash: h1, Peer: peer4(9), Age: 10}}, []wire.Leaver{{InfoHash: h1, Peer: peer4(9), Age: 20}}, 7},
+		"came back":           {[]wire.Leaver{{InfoHash: h1, Peer: peer4(9), Age: 20}}, []wire.Leaver{{InfoHash: h1, Peer: peer4(9), Age: 10}}, 8},
+		"another has stopped": {[]wire.Leaver{{InfoHash: h1, Peer: peer4(8), Age: 10}}, nil, 8},
+	} {
+		var s notebook
+		learn(t, &s, someWant, nil, tell(someHeader, nil, swarmOf(7, 0, 10)), func(l *Learner) {
+			l.Early([]wire.Record{{InfoHash: h1, Peer: peer4(9), Flags: wire.Seeding | wire.Complete}})
+			l.Believe(epoch, c.own, c.came)
+		})
+		if s.counts[h1] != c.want {
+			t.Errorf("%s: %d, want %d", name, s.counts[h1], c.want)
 		}
 	}
 }
