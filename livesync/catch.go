@@ -147,15 +147,20 @@ func (c *catching) offered(r *wire.Record) {
 	}
 }
 
-// heard is told of what other nodes tell, and how long ago it arrived if it was held for long, before it is applied.
-func (c *catching) heard(now time.Time, ago time.Duration, rs []wire.Record) {
+// tick tells the journals the time, which [catching.offered] does not know: at each STATE, so that they are never late by much where there is anybody.
+func (c *catching) tick(now time.Time) {
 	c.journal.Tick(now)
 	c.returns.Tick(now)
+}
+
+// heard is told of what other nodes tell, and how long ago it arrived if it was held for long, before it is applied.
+func (c *catching) heard(now time.Time, ago time.Duration, rs []wire.Record) {
+	c.tick(now)
 	if l := c.learner.Load(); l != nil {
 		l.Note(rs...)
 	}
 	c.early.add(rs...)
-	c.journal.AddAll(rs, true, 0)
+	c.journal.AddAll(rs, true, ago)
 	c.returns.AddAll(rs, false, ago)
 }
 
@@ -173,6 +178,7 @@ func (n *Node) heedOther(now time.Time, sender *node, st *wire.State) {
 	if c == nil || c.machine == nil {
 		return
 	}
+	c.tick(now)
 	c.machine.Heard(now, catchup.Other{
 		Want:   catchup.Want{ID: sender.id, Epoch: sender.life.epoch, Addr: netip.AddrPortFrom(sender.address.Addr(), st.CatchUpPort)},
 		Uptime: uptime(st.Sent, sender.life.epoch), Health: st.Health, Peers: st.Peers, First: sender.life.first,

@@ -50,3 +50,15 @@ func (l *lags) quantiles() (half, most time.Duration) {
 	slices.Sort(sorted[:n])
 	return sorted[n/2], sorted[n-1]
 }
+
+// mostLate bounds what is believed of how late a node is: one of the clocks may have been set.
+const mostLate = 15 * time.Second
+
+// late returns how much longer than at best the latest packets took: a process that stood still, or is slow, reads what has waited.
+func (l *lags) late() time.Duration {
+	n := int(min(l.count, lagSamples))
+	if n == 0 {
+		return 0
+	}
+	return min(l.recent[(l.count-1)%lagSamples]-slices.Min(l.recent[:n]), mostLate)
+}

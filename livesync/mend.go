@@ -61,10 +61,10 @@ func (n *Node) mend(now time.Time, sender *node, p *wire.Packet, from netip.Addr
 			n.poke() // what is missing has a deadline
 		}
 	}
-	waits := m.Waits()
+	waits, late := m.Waits(), sender.life.lags.late()
 	n.mu.Unlock()
 	if v == repair.Apply {
-		n.apply(now, sender, p)
+		n.applyLate(now, late, sender, p)
 	}
 	if waits {
 		n.ripen(now)
@@ -78,16 +78,21 @@ func (n *Node) ripen(now time.Time) {
 		if sender == nil {
 			return
 		}
-		if n.catch == nil || ago < mattersAgo {
-			n.apply(now, sender, &p)
-			continue
-		}
-		n.applyHeard(now)
-		n.ago = ago
-		n.apply(now, sender, &p)
-		n.applyHeard(now)
-		n.ago = 0
+		n.applyLate(now, ago, sender, &p)
 	}
+}
+
+// applyLate applies a packet that was sent so long ago. The caller holds n.order.
+func (n *Node) applyLate(now time.Time, ago time.Duration, sender *node, p *wire.Packet) {
+	if n.catch == nil || ago < mattersAgo {
+		n.apply(now, sender, p)
+		return
+	}
+	n.applyHeard(now)
+	n.ago = ago
+	n.apply(now, sender, p)
+	n.applyHeard(now)
+	n.ago = 0
 }
 
 // held returns the next packet that was held and is to be applied now, its sender's entry, nil when there is none, and how long ago it arrived.
@@ -105,7 +110,7 @@ func (n *Node) held(now time.Time) (*node, wire.Packet, time.Duration) {
 	if sender == nil {
 		sender = &node{id: p.From} // forgotten meanwhile
 	}
-	return sender, p, ago
+	return sender, p, max(ago, sender.life.lags.late())
 }
 
 // passLost passes on what was given up. The caller holds n.mu.
@@ -113,9 +118,17 @@ func (n *Node) passLost(now time.Time) {
 	m := n.keyed.mending
 	for id, since, lost := m.Lost(); lost; id, since, lost = m.Lost() {
 		if n.behind != nil {
-			n.behind(now, id, since.Add(-mendMargin-n.cfg.Flush))
+			n.behind(now, id, since.Add(-mendMargin-n.cfg.Flush-n.late(id)))
 		}
 	}
+}
+
+// late returns how late we are with the packets of a node: what is lost was sent that much earlier than those before it came. The caller holds n.mu.
+func (n *Node) late(id wire.NodeID) time.Duration {
+	if o := n.nodes.byID[id]; o != nil {
+		return o.life.lags.late()
+	}
+	return 0
 }
 
 // knows returns how far we know what the others told that we hear. The caller holds n.mu.

@@ -116,6 +116,14 @@ func TestReplays(t *testing.T) {
 		212032, 304273,
 		// what was held since before an unplug, with a client that comes back to who has not heard that it stopped
 		227166,
+		// a process that stood still or is slow: the stops that it reads late are old, and what it lost was sent earlier
+		300203, 305770, 308448,
+		// who told for us what there was before our start is one that we had never heard
+		305655,
+		// a client that seeded, and is a leecher now, to who had it from a stream
+		308146,
+		// a completion before the first stream is asked for, of a client that has stopped by then
+		310400,
 	} {
 		s := New(seed, true)
 		if r := s.Run(nil); len(r.Faults) > 0 {

@@ -406,8 +406,8 @@ func (m *model) allowed(by *member, f *fate) state {
 	if anchor == nil {
 		s |= absent
 	}
-	if s&leecher != 0 && f.seeded > 0 && anchor != nil && anchor.at-f.seeded < m.window() {
-		s |= seeder // which it was shortly before: ages are no finer than ticks
+	if s&leecher != 0 && f.seeded > 0 && anchor != nil && anchor.at-f.seeded < m.window()+m.s.Timeout/60 {
+		s |= seeder // which it was shortly before: ages are no finer than ticks, and a stream that brought it took up to one off
 	}
 	return s | m.aged(by, f)
 }
