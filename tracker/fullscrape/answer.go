@@ -1,6 +1,7 @@
 package fullscrape
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -85,13 +86,14 @@ func (s *Scrape) send(out *connWriter, packed *packedReader, r *wire.Request, f 
 	if !chunked {
 		return writeBody(out, packed, coding, f)
 	}
-	body := httputil.NewChunkedWriter(out)
+	whole := bufio.NewWriterSize(out, 2*pieceSize) // a chunk in one write, with its length
+	body := httputil.NewChunkedWriter(whole)
 	if err := writeBody(body, packed, coding, f); err != nil {
 		return err
 	}
 	body.Close()
-	_, err := io.WriteString(out, "\r\n")
-	return err
+	whole.WriteString("\r\n") // an error comes again
+	return whole.Flush()
 }
 
 // writeBody writes the torrents in a coding and format.
@@ -108,14 +110,19 @@ func writeBody(w io.Writer, packed io.Reader, coding string, f Format) error {
 	if coding == "" {
 		return writeFormat(w, unpacked, f)
 	}
-	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	// The packer writes some 250 bytes at a time.
+	pieces := bufio.NewWriterSize(w, pieceSize)
+	z, err := gzip.NewWriterLevel(pieces, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
 	if err := writeFormat(z, unpacked, f); err != nil {
 		return err
 	}
-	return z.Close()
+	if err := z.Close(); err != nil {
+		return err
+	}
+	return pieces.Flush()
 }
 
 func writeFormat(w io.Writer, unpacked io.Reader, f Format) error {
