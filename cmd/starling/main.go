@@ -1,14 +1,3 @@
-// Command starling is a BitTorrent tracker that runs as a cluster: what is
-// announced to one node is known to all of them, told over a multicast group
-// on the local network.
-//
-// `starling serve` runs one tracker and `starling cluster` several on one
-// machine to look at; the other commands look at trackers from outside. Scripts
-// rely on the flags, the exit codes and the JSON, which are only ever added to.
-//
-// This package joins the parts and holds no logic of theirs. Reading order:
-// options.go (every setting), config.go (flag beats environment beats file),
-// node.go (one tracker from its parts), serve.go and cluster.go, admin.go.
 package main
 
 import (
