@@ -49,13 +49,12 @@ func TestPacingPicture(t *testing.T) {
 	}
 }
 
-// TestPacingCommand draws a running node, and says what is wrong when there is none.
-func TestPacingCommand(t *testing.T) {
-	s := serve(t, "--livesync-interface", "none", "--tracker-id", "7f3a91c2", "--rate", "10MB/s", "--livesync-rate", "1MB/s")
-	announce(t, "http", s.HTTP[0], 6881)
-	for _, args := range [][]string{{"pacing"}, {"pacing", "--once"}} { // a buffer is no terminal
-		r := inTime(t, append(args, "--admin", s.Admin)...)
-		for _, word := range []string{"Node 7f3a91c2, active", "10MB/s of answers", "\nBYTES ", "\n+- event ", "\nLIVESYNC ", "\n+- tell ", "WAITING"} {
+// drawsOnce runs a command that draws a node again and again: once, since a buffer is no terminal, and without a terminal's codes.
+func drawsOnce(t *testing.T, command, admin string, words ...string) {
+	t.Helper()
+	for _, args := range [][]string{{command}, {command, "--once"}} {
+		r := inTime(t, append(args, "--admin", admin)...)
+		for _, word := range words {
 			if !strings.Contains(r.stdout, word) {
 				t.Errorf("%q: no %q in\n%s", args, word, r.stdout)
 			}
@@ -64,6 +63,13 @@ func TestPacingCommand(t *testing.T) {
 			t.Errorf("%q: %+v", args, r)
 		}
 	}
+}
+
+// TestPacingCommand draws a running node, and says what is wrong when there is none.
+func TestPacingCommand(t *testing.T) {
+	s := serve(t, "--livesync-interface", "none", "--tracker-id", "7f3a91c2", "--rate", "10MB/s", "--livesync-rate", "1MB/s")
+	announce(t, "http", s.HTTP[0], 6881)
+	drawsOnce(t, "pacing", s.Admin, "Node 7f3a91c2, active", "10MB/s of answers", "\nBYTES ", "\n+- event ", "\nLIVESYNC ", "\n+- tell ", "WAITING")
 	r := inTime(t, "pacing", "--json", "--admin", s.Admin)
 	var p pacingStatus
 	if err := json.Unmarshal([]byte(r.stdout), &p); r.code != exitOK || err != nil || p.Rate != 10_000_000 || len(p.Trees) != 2 {

@@ -83,17 +83,7 @@ func TestTopFits(t *testing.T) {
 func TestTopCommand(t *testing.T) {
 	s := serve(t, "--livesync-interface", "none", "--tracker-id", "7f3a91c2")
 	announce(t, "http", s.HTTP[0], 6881)
-	for _, args := range [][]string{{"top"}, {"top", "--once"}} {
-		r := inTime(t, append(args, "--admin", s.Admin)...)
-		for _, word := range []string{"Node 7f3a91c2", "Serving", "Live sync is off", "1 IPv4", "No other node is heard", "started"} {
-			if !strings.Contains(r.stdout, word) {
-				t.Errorf("%q: no %q in\n%s", args, word, r.stdout)
-			}
-		}
-		if r.code != exitOK || strings.Contains(r.stdout, "\x1b") {
-			t.Errorf("%q: %+v", args, r)
-		}
-	}
+	drawsOnce(t, "top", s.Admin, "Node 7f3a91c2", "Serving", "Live sync is off", "1 IPv4", "No other node is heard", "started")
 	r := inTime(t, "top", "--json", "--admin", s.Admin)
 	var l live
 	if err := json.Unmarshal([]byte(r.stdout), &l); r.code != exitOK || err != nil || l.TrackerID != "7f3a91c2" || l.Peers.IPv4 != 1 {

@@ -55,13 +55,7 @@ func learn(t *testing.T, s *notebook, want Want, own []wire.Leaver, stream []byt
 	if before != nil {
 		before(l)
 	}
-	for l.Size() > 0 {
-		part := stream[:l.Size()]
-		stream = stream[len(part):]
-		if err := l.Take(epoch.Add(time.Second), part); err != nil {
-			t.Fatal(err)
-		}
-	}
+	take(t, l, epoch.Add(time.Second), stream)
 	if !l.Ended() {
 		t.Fatal("not ended")
 	}
@@ -162,6 +156,18 @@ func TestOneStopHeardLate(t *testing.T) {
 	}
 }
 
+// take shows a learner a whole stream, in the pieces that it asks for.
+func take(t *testing.T, l *Learner, now time.Time, stream []byte) {
+	t.Helper()
+	for l.Size() > 0 {
+		part := stream[:l.Size()]
+		stream = stream[len(part):]
+		if err := l.Take(now, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestCameBack: a stop elsewhere does not take out who was told of here well after it.
 func TestCameBack(t *testing.T) {
 	var s notebook
@@ -170,13 +176,7 @@ func TestCameBack(t *testing.T) {
 	l := NewLearner(epoch, s.store(), someWant)
 	l.Believe(epoch, nil, came)
 	stream := tell(someHeader, []wire.Leaver{{InfoHash: h1, Peer: peer4(1), Age: 9000}, {InfoHash: h1, Peer: peer4(2), Age: 9000}}, swarmOf(1, 0))
-	for l.Size() > 0 {
-		part := stream[:l.Size()]
-		stream = stream[len(part):]
-		if err := l.Take(epoch, part); err != nil {
-			t.Fatal(err)
-		}
-	}
+	take(t, l, epoch, stream)
 	if len(s.left) != 1 || s.left[0].Peer != peer4(2) {
 		t.Errorf("left %v", s.left)
 	}
@@ -300,13 +300,7 @@ func TestCameBackSoon(t *testing.T) {
 	l := NewLearner(epoch, s.store(), someWant)
 	l.Believe(epoch, []wire.Leaver{stop(1, 9000), stop(2, 20000), stop(2, 9000)}, []wire.Leaver{stop(1, 4000), stop(2, 4000)})
 	stream := tell(someHeader, []wire.Leaver{stop(1, 5000), stop(2, 9000), stop(2, 3000)}, swarmOf(1, 0))
-	for l.Size() > 0 {
-		part := stream[:l.Size()]
-		stream = stream[len(part):]
-		if err := l.Take(epoch, part); err != nil {
-			t.Fatal(err)
-		}
-	}
+	take(t, l, epoch, stream)
 	if len(s.left) != 1 || s.left[0].Peer != peer4(2) {
 		t.Errorf("left %v", s.left)
 	}
