@@ -131,3 +131,12 @@ func TestReplays(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainReplays plays the seed in which an attacker's replays of a completion and a stop counted several times at a node that came back with
+// its counts: the model took only its last life's for counted.
+func TestPlainReplays(t *testing.T) {
+	s := New(404704, false)
+	if r := s.Run(nil); len(r.Faults) > 0 {
+		t.Errorf("%s\n%s", s, strings.Join(r.Faults, "\n"))
+	}
+}

@@ -105,14 +105,10 @@ func (m *model) completions(by *member, h wire.InfoHash) (least, most uint64) {
 	return least, most
 }
 
-// times returns how often a record of a client was told or applied by the node that did so most often.
+// times returns how often a record of a client was told in all, or applied by the node that did so most often in all its lives.
 func (m *model) times(f *fate, flags wire.Flags) int {
 	n := m.counts[wire.Record{InfoHash: f.Hash, Peer: f.Peer, Flags: flags}]
-	most := n.times
-	for _, applied := range n.applied {
-		most = max(most, applied)
-	}
-	return most
+	return max(n.times, slices.Max(n.ever[:]))
 }
 
 // stopsAfter reports whether the client has stopped since tale i: then no mark of its completion is left, and of two nodes that

@@ -44,11 +44,13 @@ type tale struct {
 	untold    bool // it announced this to a node that had it so in its snapshot
 }
 
-// told counts how often a record was told and who applied it how often.
+// told counts how often a record was told and who applied it how often, in this life and in all of them: counts outlive a node that
+// comes back with its state, and one that has told them to another.
 type told struct {
 	times   int
 	nodes   uint64
 	applied [64]int
+	ever    [64]int
 }
 
 type span struct{ from, to time.Duration }
@@ -193,6 +195,7 @@ func (m *model) applied(by *member, r wire.Record) {
 		by.fault("applies %s of %x: %s once more than it was told", r.Peer, r.InfoHash[:8], r.Flags)
 	}
 	n.applied[by.number]++
+	n.ever[by.number]++
 	f := m.fates[Client{r.InfoHash, r.Peer}]
 	f.heard[by.number] = stateOf(r.Flags)
 	for i := len(f.tales) - 1; i >= 0; i-- {
