@@ -21,6 +21,9 @@ func everything(now time.Time) (*figures, map[string]float64) {
 	f := filler{now: now, last: 1_000_000, numbers: make(map[string]float64)}
 	all := new(figures)
 	f.fill(reflect.ValueOf(all).Elem(), "")
+	for i, unit := range []string{"bytes", "requests"} { // the names of metrics have it
+		all.Pacing.Trees[i].Unit = unit
+	}
 	return all, f.numbers
 }
 

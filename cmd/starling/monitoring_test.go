@@ -108,7 +108,7 @@ func (e exported) checkMatcher(t *testing.T, where string, metric map[string][]s
 	if !ok {
 		t.Errorf("%s has no label %s", where, label)
 	}
-	fixed := label == "reason" || label == "protocol" || label == "quantile" || label == "direction" || label == "of"
+	fixed := label == "reason" || label == "protocol" || label == "quantile" || label == "direction" || label == "of" || label == "outcome"
 	for one := range strings.SplitSeq(value, "|") {
 		if fixed && !slices.Contains(values, one) {
 			t.Errorf("%s: no %s is %s, there are %v", where, label, one, values)

@@ -94,8 +94,8 @@ func TestPacingMetrics(t *testing.T) {
 	text := ask(n, "GET", "/metrics", "localhost").Body.String()
 	for _, line := range []string{
 		"starling_rate_bytes_per_second 10000000", `starling_uplink_bytes_per_second{of="node"} 10000000`, `starling_answers_total{step="short"} 0`,
-		`starling_class_rate{tree="bytes",class="bytes"} 10000000`, `starling_class_rate{tree="requests",class="event"} 30`,
-		`starling_class_ceiling{tree="livesync",class="live"} 600000`, `starling_class_overrate{tree="bytes",class="jail"} 0`,
+		`starling_class_rate_bytes_per_second{tree="bytes",class="bytes"} 10000000`, `starling_class_rate_requests_per_second{tree="requests",class="event"} 30`,
+		`starling_class_ceiling_bytes_per_second{tree="livesync",class="live"} 600000`, `starling_class_overrate_bytes_per_second{tree="bytes",class="jail"} 0`,
 		`starling_queue_waiting{tree="requests",class="regular"} 0`, `starling_sibling_up{sibling="http://b/announce"} 0`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

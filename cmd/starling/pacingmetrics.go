@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"starling/tracker/pacer"
 )
@@ -73,36 +74,46 @@ func (e *exposition) siblings(siblings []siblingStatus) {
 	}
 }
 
-// classes adds the figures of all classes. Their tokens are bytes in the trees bytes and livesync, and requests in the other.
+// classes adds the figures of all classes, those of trees whose tokens are bytes and those whose are requests under names of their own.
 func (e *exposition) classes(trees []treeStatus) {
-	if len(trees) == 0 {
-		return
+	for _, unit := range []string{"bytes", "requests"} {
+		var same []treeStatus
+		for _, t := range trees {
+			if t.Unit == unit {
+				same = append(same, t)
+			}
+		}
+		if len(same) > 0 {
+			e.classesIn(unit, same)
+		}
 	}
+	if len(trees) > 0 {
+		e.queues(trees)
+	}
+}
+
+// classesIn adds those of the trees whose tokens are of a unit.
+func (e *exposition) classesIn(unit string, trees []treeStatus) {
 	for _, f := range []struct {
-		name, help string
-		value      func(c *classStatus) int64
+		name, suffix, help string
+		value              func(c *classStatus) int64
 	}{
-		{"class_rate", "Tokens a second that a class can count on.", func(c *classStatus) int64 { return c.Rate }},
-		{"class_ceiling", "Tokens a second that a class has at most, with what others lend.", func(c *classStatus) int64 { return c.Ceil }},
-		{"class_actual", "Tokens that a class spent in the last whole second.", func(c *classStatus) int64 { return c.Actual }},
-		{"class_overrate", "How far that is above its rate.", func(c *classStatus) int64 { return c.Overrate }},
-		{"class_level", "Tokens that a class has; below zero a debt.", func(c *classStatus) int64 { return c.Level }},
+		{"rate", "_per_second", "a second that a class can count on", func(c *classStatus) int64 { return c.Rate }},
+		{"ceiling", "_per_second", "a second that a class has at most, with what others lend", func(c *classStatus) int64 { return c.Ceil }},
+		{"actual", "_per_second", "that a class spent in the last whole second", func(c *classStatus) int64 { return c.Actual }},
+		{"overrate", "_per_second", "in it beyond its rate", func(c *classStatus) int64 { return c.Overrate }},
+		{"level", "", "that a class has in hand; below zero a debt", func(c *classStatus) int64 { return c.Level }},
+		{"spent", "_total", "that a class and those below it spent", func(c *classStatus) int64 { return c.Spent }},
+		{"borrowed", "_total", "of these that others lent it", func(c *classStatus) int64 { return c.Borrowed }},
+		{"lent", "_total", "that a class lent to those below it", func(c *classStatus) int64 { return c.Lent }},
 	} {
-		e.gauge(f.name, f.help)
+		kind := e.gauge
+		if f.suffix == "_total" {
+			kind = e.counter
+		}
+		kind("class_"+f.name+"_"+unit+f.suffix, strings.ToUpper(unit[:1])+unit[1:]+" "+f.help+".")
 		e.eachClass(trees, func(c *classStatus) (float64, bool) { return float64(f.value(c)), true })
 	}
-	for _, f := range []struct {
-		name, help string
-		value      func(c *classStatus) int64
-	}{
-		{"class_spent_tokens_total", "Tokens that a class and those below it spent.", func(c *classStatus) int64 { return c.Spent }},
-		{"class_borrowed_tokens_total", "Of these, tokens that others lent it.", func(c *classStatus) int64 { return c.Borrowed }},
-		{"class_lent_tokens_total", "Tokens that a class lent to those below it.", func(c *classStatus) int64 { return c.Lent }},
-	} {
-		e.counter(f.name, f.help)
-		e.eachClass(trees, func(c *classStatus) (float64, bool) { return float64(f.value(c)), true })
-	}
-	e.queues(trees)
 }
 
 // queues adds what became of the requests that had to wait.
