@@ -115,7 +115,7 @@ func privateRules(t testing.TB, private bool) *access.Rules {
 	t.Helper()
 	files := access.Files{
 		Deny:    access.NewHashes([]wire.InfoHash{{3}}),
-		Clients: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:66::/48")},
+		Clients: access.NewPrefixes(netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:66::/48")),
 	}
 	if private {
 		path := filepath.Join(t.TempDir(), "keys")

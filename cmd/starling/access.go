@@ -35,13 +35,16 @@ const (
 type lists struct {
 	log     zerolog.Logger
 	events  *events
-	files   []*listFile
 	machine *edits.Machine
 	jailed  func(now time.Time, e *edits.Entry) // is told who is in the jail of another node; nil: nobody heeds it
 	access  access.Lists
 
-	mu       sync.Mutex // guards the rest
-	has      access.Files
+	// reading is held while files are read, which may take seconds: one reader at a time, lest there be a third copy of them in memory. It is taken before mu.
+	reading sync.Mutex
+
+	mu       sync.Mutex   // guards the rest
+	files    []*listFile  // changed with both locks held, read with either
+	has      access.Files // likewise
 	rules    *access.Rules
 	trackers map[*tracker.Tracker]bool
 	kept     *editFile // nil: there is no state directory
@@ -112,20 +115,41 @@ func (l *lists) drop(t *tracker.Tracker) {
 	delete(l.trackers, t)
 }
 
-// run puts in force what other nodes change and what files say, until ctx ends.
+// run puts in force what other nodes change and what files say, until ctx ends. It does not wait long then for a file that is being read.
 func (l *lists) run(ctx context.Context) error {
-	poll := time.NewTicker(pollLists)
-	defer poll.Stop()
+	polled := make(chan struct{})
+	go func() {
+		defer close(polled)
+		l.poll(ctx)
+	}()
+	expire := time.NewTicker(pollLists)
+	defer expire.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			select {
+			case <-polled:
+			case <-time.After(reloadPatience):
+			}
 			return nil
 		case <-l.machine.Changed():
 			l.apply(time.Now())
-		case <-poll.C:
-			now := time.Now()
-			l.machine.Expire(now)
-			l.reread(now)
+		case <-expire.C:
+			l.machine.Expire(time.Now())
+		}
+	}
+}
+
+// poll looks for other files until ctx ends.
+func (l *lists) poll(ctx context.Context) {
+	ticker := time.NewTicker(pollLists)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			l.reread(time.Now())
 		}
 	}
 }

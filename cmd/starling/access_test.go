@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -287,8 +288,47 @@ func TestListFiles(t *testing.T) {
 	if _, faults := readLists(n.cfg); len(faults) != 1 {
 		t.Errorf("a hangup finds %v", faults)
 	}
-	if n.lists.faults != 1 || n.lists.fileOf("deny").entries != 1 {
+	if f, _ := n.lists.fileOf("deny"); n.lists.faults != 1 || f.entries != 1 {
 		t.Errorf("a file that is gone: %d faults", n.lists.faults)
+	}
+}
+
+// TestReadingHoldsUpNobody: while a file is read again, which may take seconds, changes are made.
+func TestReadingHoldsUpNobody(t *testing.T) {
+	deny := filepath.Join(t.TempDir(), "deny")
+	if err := os.WriteFile(deny, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := testNode(t, map[string]setting{"deny": {"--deny", []string{deny}}})
+	f, begun, goOn := n.lists.files[0], make(chan struct{}), make(chan struct{})
+	load := f.load
+	f.load = func(path string, into *access.Files) (int, access.Stamp, error) {
+		close(begun)
+		<-goOn
+		return load(path, into)
+	}
+	if err := os.WriteFile(deny, []byte(hexA+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	n.lists.reread(now) // sees it
+	var reading sync.WaitGroup
+	reading.Go(func() { n.lists.reread(now) })
+	<-begun
+	if w := change(n, "PUT", "/api/v1/deny-client/198.51.100.0/24", ""); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	n.lists.reread(now) // there is somebody who does
+	if n.tracker.Access().Client(netip.MustParseAddr("198.51.100.1")) != access.DeniedClient {
+		t.Error("a change waits for the file")
+	}
+	close(goOn)
+	reading.Wait()
+	if h := wire.InfoHash([]byte(strings.Repeat("a", 20))); n.tracker.Access().Torrent(&h) != access.DeniedTorrent {
+		t.Error("the file is not in force")
+	}
+	if n.tracker.Access().Client(netip.MustParseAddr("198.51.100.1")) != access.DeniedClient {
+		t.Error("the change is forgotten")
 	}
 }
 

@@ -142,7 +142,7 @@ func (n *node) listRoutes(mux *http.ServeMux) {
 func (n *node) onList(name string, next func(http.ResponseWriter, *http.Request, listOf)) http.HandlerFunc {
 	of := listsByName[name]
 	return func(w http.ResponseWriter, r *http.Request) {
-		if of.need && n.lists.fileOf(of.flag) == nil {
+		if _, ok := n.lists.fileOf(of.flag); of.need && !ok {
 			http.Error(w, fmt.Sprintf("this node has no such list: start it with --%s FILE, which may be empty", of.flag), http.StatusConflict)
 			return
 		}
@@ -173,8 +173,8 @@ func (n *node) serveList(w http.ResponseWriter, r *http.Request, of listOf) {
 		after = &k
 	}
 	answer := listAnswer{List: listNames[of.kind], Changes: n.lists.machine.Len(of.kind), Entries: []entryStatus{}}
-	if f := n.lists.fileOf(of.flag); f != nil {
-		answer.File, answer.FileEntries = f.path, n.lists.fileEntries(f)
+	if f, ok := n.lists.fileOf(of.flag); ok {
+		answer.File, answer.FileEntries = f.path, f.entries
 	}
 	page := n.lists.machine.Page(of.kind, after, limit)
 	for i := range page {
@@ -299,13 +299,6 @@ func onlyValues(query string, names ...string) (map[string]string, error) {
 		return nil, fmt.Errorf("%s: unknown, there is %s", name, strings.Join(names, ", "))
 	}
 	return only, nil
-}
-
-// fileEntries returns how many entries a file had when it was read.
-func (l *lists) fileEntries(f *listFile) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return f.entries
 }
 
 // inFile reports whether a key stands in the file of this node.

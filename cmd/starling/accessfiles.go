@@ -16,9 +16,9 @@ type listFile struct {
 	list       string // what it is a list of
 	load       func(path string, into *access.Files) (entries int, stamp access.Stamp, err error)
 
-	entries int
-	stamp   access.Stamp // of what is in force, or was refused
-	seen    access.Stamp // when it was looked at last
+	entries int          // guarded as lists.files is
+	stamp   access.Stamp // of what is in force, or was refused; whoever holds lists.reading has it
+	seen    access.Stamp // when it was looked at last, likewise
 }
 
 // listFiles returns the files that a configuration names.
@@ -37,7 +37,7 @@ func listFiles(cfg *config) (files []*listFile) {
 		{flag: "deny-client", path: cfg.denyClient, list: "denied clients", load: func(path string, into *access.Files) (int, access.Stamp, error) {
 			all, stamp, err := access.ReadPrefixes(path)
 			into.Clients = all
-			return len(all), stamp, err
+			return all.Len(), stamp, err
 		}},
 		{flag: "passkeys", path: cfg.passkeys, list: "passkeys", load: func(path string, into *access.Files) (int, access.Stamp, error) {
 			k, stamp, err := access.ReadKeys(path)
@@ -75,32 +75,39 @@ func (f *listFile) due() bool {
 	return settled && stamp != f.stamp
 }
 
-// reread reads the files that are others than they were, and puts them in force. A file that is wrong changes nothing.
+// reread reads the files that are others than they were, and puts them in force. A file that is wrong changes nothing. While somebody else reads them
+// there is nothing to be done. What takes long is done while others may change the lists.
 func (l *lists) reread(now time.Time) {
+	if !l.reading.TryLock() {
+		return
+	}
+	defer l.reading.Unlock()
+	for _, f := range l.files {
+		if f.due() {
+			l.rereadFile(now, f)
+		}
+	}
+}
+
+// rereadFile does that with a file. The caller holds l.reading.
+func (l *lists) rereadFile(now time.Time, f *listFile) {
+	began, is, has := time.Now(), *f, l.has
+	err := is.read(&has)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	changed := false
-	for _, f := range l.files {
-		if !f.due() {
-			continue
+	if err != nil {
+		if !errors.Is(err, access.ErrChanging) {
+			f.stamp = f.seen // it is not read again before it is another one
 		}
-		began := time.Now()
-		if err := f.read(&l.has); err != nil {
-			if !errors.Is(err, access.ErrChanging) {
-				f.stamp = f.seen // it is not read again before it is another one
-			}
-			l.faults++
-			l.log.Error().Err(err).Str("flag", "--"+f.flag).Msg("a list was read again and is wrong: the one that was read before stays in force")
-			l.events.add(now, eventNoReload, fmt.Sprintf("--%s: %v: the list that was read before stays in force", f.flag, err))
-			continue
-		}
-		changed = true
-		l.tell(now, f, time.Since(began))
+		l.faults++
+		l.log.Error().Err(err).Str("flag", "--"+f.flag).Msg("a list was read again and is wrong: the one that was read before stays in force")
+		l.events.add(now, eventNoReload, fmt.Sprintf("--%s: %v: the list that was read before stays in force", f.flag, err))
+		return
 	}
-	if changed {
-		l.rules = l.access.SetFiles(l.has)
-		l.enforce(now, nil)
-	}
+	*f, l.has = is, has
+	l.tell(now, f, time.Since(began))
+	l.rules = l.access.SetFiles(l.has)
+	l.enforce(now, nil)
 }
 
 // tell says that a file was read again.
@@ -129,7 +136,8 @@ func readLists(cfg *config) (u listUpdate, faults []error) {
 	return u, faults
 }
 
-// replace puts in force what was read, and says of each file that is another one, or was not there before, or is no list any more.
+// replace puts in force what was read, and says of each file that is another one, or was not there before, or is no list any more. The caller holds
+// l.reading since before it read.
 func (l *lists) replace(now time.Time, u listUpdate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,12 +164,14 @@ func (l *lists) replace(now time.Time, u listUpdate) {
 	l.enforce(now, nil)
 }
 
-// fileOf returns the file behind a flag, nil when there is none.
-func (l *lists) fileOf(flag string) *listFile {
+// fileOf returns the file behind a flag as it is now; ok is false when there is none.
+func (l *lists) fileOf(flag string) (f listFile, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, f := range l.files {
 		if f.flag == flag {
-			return f
+			return *f, true
 		}
 	}
-	return nil
+	return f, false
 }

@@ -37,8 +37,8 @@ func (n *node) accessStatus() accessStatus {
 	}
 	for _, kind := range []edits.Kind{edits.Deny, edits.Allow, edits.Client, edits.Passkey} {
 		x := listStatus{List: listNames[kind], Changes: l.machine.Len(kind)}
-		if f := l.fileOf(x.List); f != nil {
-			x.File, x.Entries = f.path, l.fileEntries(f)
+		if f, ok := l.fileOf(x.List); ok {
+			x.File, x.Entries = f.path, f.entries
 		}
 		s.Lists = append(s.Lists, x)
 	}

@@ -47,6 +47,8 @@ const reloadPatience = time.Second
 //	judge  uplink, classes ------------------------------------------------------------------------'
 //	apply  the lists, the certificate, the admin address's rules
 func (n *node) reload(cfg *config, err error) {
+	n.lists.reading.Lock()
+	defer n.lists.reading.Unlock()
 	now := time.Now()
 	var update listUpdate
 	if err == nil {

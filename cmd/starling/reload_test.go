@@ -206,7 +206,8 @@ func TestReloadAllOrNothing(t *testing.T) {
 	bad := pacer.WanClasses()
 	bad[1].Rate = pacer.Percent(100)
 	state := func() string {
-		return fmt.Sprint(n.steering.state(time.Now()).total, n.lists.fileOf("deny").entries, n.guard.allowed.Load().token == adminTokenOf(testToken),
+		deny, _ := n.lists.fileOf("deny")
+		return fmt.Sprint(n.steering.state(time.Now()).total, deny.entries, n.guard.allowed.Load().token == adminTokenOf(testToken),
 			len(n.lists.files), len(n.classes.list))
 	}
 	was := state()
@@ -229,7 +230,7 @@ func TestReloadAllOrNothing(t *testing.T) {
 	}
 	cfg, err := resolve(fromMap(map[string]setting{"uplink": settings["uplink"]}))
 	n.reload(cfg, err)
-	if n.lists.fileOf("deny") != nil {
+	if _, ok := n.lists.fileOf("deny"); ok {
 		t.Error("the list that went is still there")
 	}
 }

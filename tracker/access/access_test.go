@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,8 +130,31 @@ func TestBadLines(t *testing.T) {
 			t.Errorf("an error shows a key: %v", err)
 		}
 	}
-	if _, _, err := ReadHashes(t.TempDir()); err == nil {
-		t.Error("a directory was read as a list")
+}
+
+// TestNoFile: what is no file is named and not opened, since to open a pipe waits for who writes to it.
+func TestNoFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, is := range map[string]string{
+		pipe: "is a pipe", "/dev/zero": "is a device", t.TempDir(): "is a directory", filepath.Join(t.TempDir(), "none"): "no such file",
+	} {
+		if _, _, err := ReadHashes(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), is) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestLargeNoList: of a file that is none no room is made for what it might hold.
+func TestLargeNoList(t *testing.T) {
+	path := write(t, "nonsense\n")
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Skip(err) // on a file system that has no holes
+	}
+	if _, _, err := ReadHashes(path); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Error(err)
 	}
 }
 
@@ -277,7 +301,7 @@ func TestClients(t *testing.T) {
 		}
 	}
 	check(nil)
-	check(l.SetFiles(Files{Clients: parse("192.0.2.9", "2001:db8::/32")}), "192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1", "2001:db8:1::1")
+	check(l.SetFiles(Files{Clients: NewPrefixes(parse("192.0.2.9", "2001:db8::/32")...)}), "192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1", "2001:db8:1::1")
 	net := parse("192.0.2.0/24")[0]
 	check(l.Edit(Edits{Clients: map[netip.Prefix]Op{net: Added, parse("2001:db8::/32")[0]: Removed}}), "192.0.2.1", "192.0.2.9", "::ffff:192.0.2.9")
 	check(l.SetFiles(Files{}), "192.0.2.1", "192.0.2.9", "::ffff:192.0.2.9")

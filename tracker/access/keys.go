@@ -68,7 +68,7 @@ func ValidKey(key []byte) error {
 // No error shows a key.
 func ReadKeys(path string) (*Keys, Stamp, error) {
 	k := &Keys{all: make(map[Digest]Key)}
-	stamp, err := readLines(path, func(int64) {}, k.add)
+	stamp, err := readLines(path, k.add)
 	if err != nil {
 		return nil, stamp, err
 	}

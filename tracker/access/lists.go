@@ -15,14 +15,37 @@ import (
 type Lists struct {
 	mu          sync.Mutex // guards the rest
 	rules       Rules
-	clients     map[netip.Prefix]bool // of the file
+	clients     *Prefixes // of the file
 	clientEdits map[netip.Prefix]Op
 }
+
+// Prefixes are the networks of a file. They do not change; the nil set is empty.
+type Prefixes struct{ table bart.Lite }
+
+// NewPrefixes makes a set of networks, doubles and all.
+func NewPrefixes(all ...netip.Prefix) *Prefixes {
+	s := new(Prefixes)
+	for _, p := range all {
+		s.table.Insert(p)
+	}
+	return s
+}
+
+// Len returns how many there are.
+func (s *Prefixes) Len() int {
+	if s == nil {
+		return 0
+	}
+	return s.table.Size()
+}
+
+// has reports whether a network is one of them.
+func (s *Prefixes) has(p netip.Prefix) bool { return s != nil && s.table.Get(p) }
 
 // Files is what the files say. A field that is nil is a list that is not there.
 type Files struct {
 	Allow, Deny *Hashes
-	Clients     []netip.Prefix
+	Clients     *Prefixes
 	Keys        *Keys
 }
 
@@ -38,13 +61,13 @@ func (l *Lists) SetFiles(f Files) *Rules {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rules.allow, l.rules.only, l.rules.deny, l.rules.keys = f.Allow, f.Allow != nil, f.Deny, f.Keys
-	l.clients = make(map[netip.Prefix]bool, len(f.Clients))
-	for _, p := range f.Clients {
-		l.clients[p] = true
-	}
+	l.clients = f.Clients
 	table := new(bart.Lite)
-	for p := range l.clients {
-		table.Insert(p)
+	if f.Clients != nil {
+		table = &f.Clients.table
+	}
+	if len(l.clientEdits) > 0 {
+		table = table.Clone()
 	}
 	for p, op := range l.clientEdits {
 		if op == Added {
@@ -79,7 +102,7 @@ func (l *Lists) editClients(changes map[netip.Prefix]Op) {
 		table = new(bart.Lite)
 	}
 	for p, op := range changes {
-		if op == Added || op == None && l.clients[p] {
+		if op == Added || op == None && l.clients.has(p) {
 			table = table.InsertPersist(p)
 		} else {
 			table = table.DeletePersist(p)
@@ -113,7 +136,7 @@ func (l *Lists) AllowFile(h *wire.InfoHash) bool { return l.locked().allow.Has(h
 func (l *Lists) ClientFile(p netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.clients[p]
+	return l.clients.has(p)
 }
 
 // KeyFile is as DenyFile.

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"starling/wire"
@@ -18,8 +19,6 @@ import (
 const (
 	// maxLine is the longest line of a list, in bytes; a mistaken path may lead to a file of another kind.
 	maxLine = 1024
-	// leastLine is how many bytes a hash takes in a file.
-	leastLine = 41
 	// maxHashes is how many a list may have: their numbers have 32 bits.
 	maxHashes = math.MaxUint32
 	// maxEntries is how many networks, or keys, a list may have.
@@ -38,29 +37,74 @@ type LineError struct {
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
 
 // readLines calls do with each line of a file that has something but a comment in it, without that and without spaces around. It returns what the file
-// was when it was read, for [Stamp.Same].
-func readLines(path string, begin func(size int64), do func(line []byte) error) (Stamp, error) {
-	f, err := os.Open(path)
+// was when it was read, for a comparison with [StampOf].
+func readLines(path string, do func(line []byte) error) (Stamp, error) {
+	return readFile(path, func(f *os.File) error { return scan(f, do) })
+}
+
+// readFile calls read with an open file, and returns what the file was meanwhile.
+func readFile(path string, read func(*os.File) error) (Stamp, error) {
+	f, err := openRegular(path)
 	if err != nil {
 		return Stamp{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
 	if err != nil {
 		return Stamp{}, err
 	}
-	begin(info.Size())
-	if err := scan(f, do); err != nil {
-		return Stamp{}, fmt.Errorf("%s, %w", path, err)
+	was, wrong := stampOf(info), read(f)
+	switch info, err = f.Stat(); {
+	case err != nil:
+		return Stamp{}, err
+	case stampOf(info) != was: // whatever is wrong
+		return Stamp{}, fmt.Errorf("%s: %w", path, ErrChanging)
+	case wrong != nil:
+		return Stamp{}, fmt.Errorf("%s, %w", path, wrong)
 	}
-	was := stampOf(info)
-	if info, err = f.Stat(); err == nil && stampOf(info) != was {
-		err = fmt.Errorf("%s: %w", path, ErrChanging)
+	return was, nil
+}
+
+// openRegular opens a file for reading, and nothing else that a path may lead to: to open a pipe waits for who writes to it, and to open some devices does
+// something. What takes the file's place in between is opened without waiting, and refused.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil {
+		err = regular(path, info)
 	}
-	return was, err
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil {
+		err = regular(path, info)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// regular says what a path leads to when it is no regular file.
+func regular(path string, info fs.FileInfo) error {
+	is := "something else"
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		is = "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		is = "a pipe"
+	case mode&fs.ModeDevice != 0:
+		is = "a device"
+	case mode&fs.ModeSocket != 0:
+		is = "a socket"
+	}
+	return fmt.Errorf("%s is %s: a list is a regular file", path, is)
 }
 
 // scan reads the lines of a list.
@@ -121,22 +165,36 @@ var digits = func() (d [256]byte) {
 }()
 
 // ReadHashes reads a list of info hashes: one in a line, as 40 hexadecimal digits, or the 64 of a BEP 52 hash, of which a tracker sees the first 20
-// bytes only. What follows a # is a comment.
+// bytes only. What follows a # is a comment. It is gone through twice, to find what is wrong, and how much room it takes, before there is any.
 func ReadHashes(path string) (*Hashes, Stamp, error) {
 	var all []wire.InfoHash
-	stamp, err := readLines(path, func(size int64) { all = make([]wire.InfoHash, 0, min(size/leastLine+1, maxHashes)) }, func(line []byte) error {
-		h, err := parseHash(line)
-		if err == nil && len(all) == maxHashes {
-			err = fmt.Errorf("more than %d info hashes", uint32(maxHashes))
+	stamp, err := readFile(path, func(f *os.File) error {
+		n := 0
+		err := scan(f, func(line []byte) error {
+			if n++; n > maxHashes {
+				return fmt.Errorf("more than %d info hashes", uint32(maxHashes))
+			}
+			_, err := parseHash(line)
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		all = append(all, h)
-		return err
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		all = make([]wire.InfoHash, 0, n)
+		return scan(f, func(line []byte) error {
+			h, err := parseHash(line)
+			if err == nil && len(all) == n {
+				err = ErrChanging
+			}
+			all = append(all, h)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, stamp, err
-	}
-	if len(all) < cap(all)/4*3 { // it had comments, or hashes of 64 digits
-		all = append(make([]wire.InfoHash, 0, len(all)), all...)
 	}
 	return NewHashes(all), stamp, nil
 }
@@ -159,17 +217,22 @@ func parseHash(text []byte) (h wire.InfoHash, err error) {
 }
 
 // ReadPrefixes reads a list of clients: in each line an address, or a network such as 192.0.2.0/24 or 2001:db8::/32.
-func ReadPrefixes(path string) ([]netip.Prefix, Stamp, error) {
-	var all []netip.Prefix
-	stamp, err := readLines(path, func(int64) {}, func(line []byte) error {
+func ReadPrefixes(path string) (*Prefixes, Stamp, error) {
+	all := new(Prefixes)
+	stamp, err := readLines(path, func(line []byte) error {
 		p, err := ParsePrefix(string(line))
-		if err == nil && len(all) == maxEntries {
+		if err == nil && all.Len() == maxEntries {
 			err = fmt.Errorf("more than %d networks", maxEntries)
 		}
-		all = append(all, p)
+		if err == nil {
+			all.table.Insert(p)
+		}
 		return err
 	})
-	return all, stamp, err
+	if err != nil {
+		return nil, stamp, err
+	}
+	return all, stamp, nil
 }
 
 // ParsePrefix reads an address or a network. One whose address has bits beyond its length is refused: either may have been meant.
