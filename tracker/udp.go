@@ -115,19 +115,15 @@ func (s *UDP) Serve(ctx context.Context, conn *net.UDPConn) error {
 	w := s.newWorker()
 	in, out := mmsg.NewReader(raw, batch, maxUDPRequest+1), mmsg.NewWriter(raw, batch)
 	for {
-		n, err := in.Read()
-		if ctx.Err() != nil && err != nil {
+		err := in.Serve(func(n int) { w.answerAll(time.Now(), in, n, out) })
+		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
-		if err != nil {
-			w.tally.refuse(refuseReceive)
-			time.Sleep(receivePause)
-			continue
-		}
-		w.answerAll(time.Now(), in, n, out)
+		w.tally.refuse(refuseReceive)
+		time.Sleep(receivePause)
 	}
 }
 

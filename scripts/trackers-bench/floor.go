@@ -41,11 +41,7 @@ func floorUDP(conn *net.UDPConn) error {
 	const batch = 32
 	in, out := mmsg.NewReader(raw, batch, 2048), mmsg.NewWriter(raw, batch)
 	var replies [batch][]byte
-	for {
-		n, err := in.Read()
-		if err != nil {
-			return err
-		}
+	return in.Serve(func(n int) {
 		for i := range n {
 			h, ok := wire.ParseUDPHeader(in.Bytes(i))
 			if !ok {
@@ -55,11 +51,9 @@ func floorUDP(conn *net.UDPConn) error {
 			out.Add(replies[i], in.Name(i), nil)
 		}
 		for out.Waiting() > 0 {
-			if _, err := out.Send(); err != nil {
-				return err
-			}
+			out.Send() // who is not answered asks again
 		}
-	}
+	})
 }
 
 func floorReply(b []byte, h wire.UDPHeader) []byte {

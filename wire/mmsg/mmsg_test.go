@@ -79,6 +79,52 @@ func TestEcho(t *testing.T) {
 	}
 }
 
+// Who serves misses no datagram, however they arrive: each round would wait for its answers forever. A deadline that has passed ends it although
+// datagrams keep coming.
+func TestServe(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	conn, raw, at := socket(t, "127.0.0.1:0")
+	client, _, _ := socket(t, "127.0.0.1:0")
+	reader, writer := NewReader(raw, 4, 100), NewWriter(raw, 4)
+	ended := make(chan error)
+	go func() {
+		ended <- reader.Serve(func(n int) {
+			for i := range n {
+				writer.Add(reader.Bytes(i), reader.Name(i), nil)
+			}
+			writer.Send()
+		})
+	}()
+	client.SetReadDeadline(time.Now().Add(time.Minute))
+	var b [100]byte
+	for round := range 2000 {
+		sent := 1 + r.IntN(9)
+		for i := range sent {
+			if _, err := client.WriteToUDPAddrPort([]byte{byte(i)}, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range sent {
+			if n, _, err := client.ReadFromUDPAddrPort(b[:]); n != 1 || b[0] != byte(i) || err != nil {
+				t.Fatalf("seed %d round %d: answer %d of %d is %x, %v", seed, round, i, sent, b[:n], err)
+			}
+		}
+	}
+	conn.SetReadDeadline(time.Unix(1, 0))
+	for {
+		select {
+		case err := <-ended:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%v after the deadline", err)
+			}
+			return
+		default:
+			client.WriteToUDPAddrPort(b[:], at)
+		}
+	}
+}
+
 // A datagram that the system refuses does not keep back those behind it.
 func TestRefused(t *testing.T) {
 	_, raw, _ := socket(t, "127.0.0.1:0")

@@ -51,21 +51,26 @@ func NewReader(raw syscall.RawConn, count, size int) *Reader {
 		h.SetControllen(controlSize)
 	}
 	r.call = func(fd uintptr) bool {
-		for i := range r.n { // the last call wrote how much it used
-			h := &r.messages[i].hdr
-			h.Namelen = nameSize
-			h.SetControllen(controlSize)
-		}
-		r.n, r.err = recvmmsg(fd, r.messages, r.quiet < quietReads)
-		if r.err != 0 {
-			r.n = 0
-		}
-		if r.quiet++; r.err == unix.EAGAIN || r.quiet > quietReads {
-			r.quiet = 0
-		}
+		r.receive(fd)
 		return r.err != unix.EAGAIN
 	}
 	return r
+}
+
+// receive takes the datagrams that are there.
+func (r *Reader) receive(fd uintptr) {
+	for i := range r.n { // the last call wrote how much it used
+		h := &r.messages[i].hdr
+		h.Namelen = nameSize
+		h.SetControllen(controlSize)
+	}
+	r.n, r.err = recvmmsg(fd, r.messages, r.quiet < quietReads)
+	if r.err != 0 {
+		r.n = 0
+	}
+	if r.quiet++; r.err == unix.EAGAIN || r.quiet > quietReads {
+		r.quiet = 0
+	}
 }
 
 // Read waits for a datagram and returns how many there are.
@@ -80,6 +85,40 @@ func (r *Reader) Read() (n int, err error) {
 		case unix.EINTR:
 		default:
 			return 0, os.NewSyscallError("recvmmsg", r.err)
+		}
+	}
+}
+
+// serveReads is how many times in a row Serve reads without looking at the socket's deadline.
+const serveReads = 64
+
+// Serve calls handle each time there are datagrams, with how many, until reading fails. A datagram that came alone has in all likelihood emptied the
+// socket: nothing is asked of it then before the next arrives, where Read would ask and hear that there is none.
+func (r *Reader) Serve(handle func(n int)) error {
+	// While this function runs, no arrival is forgotten: one that falls between a receive and the wait ends the wait.
+	serve := func(fd uintptr) bool {
+		for range serveReads {
+			r.receive(fd)
+			switch r.err {
+			case 0:
+				handle(r.n)
+			case unix.EINTR:
+			default:
+				return r.err != unix.EAGAIN
+			}
+			if r.n == 1 {
+				r.quiet = 0
+				return false
+			}
+		}
+		return true
+	}
+	for {
+		if err := r.raw.Read(serve); err != nil {
+			return err
+		}
+		if r.err != 0 && r.err != unix.EINTR {
+			return os.NewSyscallError("recvmmsg", r.err)
 		}
 	}
 }
