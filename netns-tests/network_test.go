@@ -221,8 +221,13 @@ func (p *process) stop(t *testing.T) {
 			t.Errorf("%s did not end well: %v", p.on, p.err)
 		}
 	case <-time.After(patience):
-		t.Errorf("%s did not end after SIGTERM", p.on)
-		p.kill()
+		t.Errorf("%s did not end after SIGTERM; its log says what it did instead", p.on)
+		p.cmd.Process.Signal(syscall.SIGQUIT) // which has a Go program print what its goroutines do
+		select {
+		case <-p.ended:
+		case <-time.After(patience):
+			p.kill()
+		}
 	}
 }
 

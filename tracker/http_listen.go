@@ -19,27 +19,29 @@ import (
 // packet, a connection not handed over before it brought its request, and no MPTCP. An empty host in addr means both families and
 // an IPv4 one IPv4 alone.
 //
-// It fails when the address is somebody else's, who may be sharing it too: so one listener that shares with nobody is opened first.
+// It fails when the address is somebody else's, who may be sharing it too: so the first listener shares with nobody until it is open. It stays:
+// who has come to it by then would be reset if it were closed for others.
 func ListenHTTP(addr string, sockets int) ([]net.Listener, error) {
 	first, err := listenHTTP(addr, false)
 	if err != nil {
 		return nil, err
 	}
-	if sockets <= 1 {
-		return []net.Listener{first}, nil
+	all := []net.Listener{first}
+	if sockets > 1 {
+		err = share(first.(syscall.Conn))
 	}
 	addr = first.Addr().String() // with the port that the system chose, if it was to
-	first.Close()
-	var all []net.Listener
-	for range sockets {
-		ln, err := listenHTTP(addr, true)
-		if err != nil {
-			for _, l := range all {
-				l.Close()
-			}
-			return nil, err
+	for err == nil && len(all) < sockets {
+		var ln net.Listener
+		if ln, err = listenHTTP(addr, true); err == nil {
+			all = append(all, ln)
 		}
-		all = append(all, ln)
+	}
+	if err != nil {
+		for _, l := range all {
+			l.Close()
+		}
+		return nil, err
 	}
 	return all, nil
 }

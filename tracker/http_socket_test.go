@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -123,6 +124,47 @@ func TestListenHTTPOptions(t *testing.T) {
 	if _, _, keepAlive := options(server.(*net.TCPConn)); keepAlive != 0 {
 		t.Error("keep-alive probes are on")
 	}
+}
+
+// TestListenHTTPShared: listeners share an address, the system deals connections out between all of them, and nobody else gets it.
+func TestListenHTTPShared(t *testing.T) {
+	lns, err := ListenHTTP("127.0.0.1:0", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := lns[0].Addr().String()
+	if another, err := ListenHTTP(where, 3); err == nil {
+		t.Errorf("another program has %d listeners of the same address", len(another))
+	}
+	const clients = 100
+	came := make(chan int, clients)
+	var all sync.WaitGroup
+	for i, ln := range lns {
+		all.Go(func() {
+			for c, err := ln.Accept(); err == nil; c, err = ln.Accept() {
+				c.Close()
+				came <- i
+			}
+		})
+	}
+	for range clients {
+		c, err := net.Dial("tcp", where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "x")
+	}
+	var got [3]int
+	for range clients {
+		got[<-came]++
+	}
+	for i, ln := range lns {
+		if ln.Close(); got[i] == 0 {
+			t.Errorf("of %d connections %v came to each", clients, got)
+		}
+	}
+	all.Wait()
 }
 
 // Which families are listened on follows from the host.

@@ -19,27 +19,28 @@ const udpReceiveBuffer = 4 << 20
 // every packet which of the host's it was sent to. An empty host in addr means both families and an IPv4 one IPv4 alone;
 // 0.0.0.0 would otherwise be taken for both.
 //
-// It fails when the address is somebody else's, who may be sharing it too: so one socket that shares with nobody is opened first.
+// It fails when the address is somebody else's, who may be sharing it too: so the first socket shares with nobody until it is open.
 func ListenUDP(addr string, sockets int) ([]*net.UDPConn, error) {
 	first, err := listenUDP(addr, false)
 	if err != nil {
 		return nil, err
 	}
-	if sockets <= 1 {
-		return []*net.UDPConn{first}, nil
+	all := []*net.UDPConn{first}
+	if sockets > 1 {
+		err = share(first)
 	}
 	addr = first.LocalAddr().String() // with the port that the system chose, if it was to
-	first.Close()
-	var all []*net.UDPConn
-	for range sockets {
-		conn, err := listenUDP(addr, true)
-		if err != nil {
-			for _, c := range all {
-				c.Close()
-			}
-			return nil, err
+	for err == nil && len(all) < sockets {
+		var conn *net.UDPConn
+		if conn, err = listenUDP(addr, true); err == nil {
+			all = append(all, conn)
 		}
-		all = append(all, conn)
+	}
+	if err != nil {
+		for _, c := range all {
+			c.Close()
+		}
+		return nil, err
 	}
 	return all, nil
 }
@@ -80,6 +81,15 @@ func listenNetwork(network, addr string) string {
 		return network + "4"
 	}
 	return network
+}
+
+// share lets sockets that ask for it from now on share the address of one that did not.
+func share(c syscall.Conn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return setsockopt(raw, syscall.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 }
 
 // setsockopt sets an option that is a number.

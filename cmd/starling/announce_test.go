@@ -141,6 +141,10 @@ func TestTrackerFailures(t *testing.T) {
 func TestLoad(t *testing.T) {
 	for _, url := range serveTracker(t) {
 		r := outcome(t, "load", url, "--duration", "100ms", "--torrents", "5", "--peers", "50", "--in-flight", "5")
+		// A machine that stands still for that long answers nothing within it.
+		for d := time.Second; d < patience && strings.HasSuffix(r.stderr, "answered nothing\n"); d *= 3 {
+			r = outcome(t, "load", url, "--duration", d.String(), "--torrents", "5", "--peers", "50", "--in-flight", "5")
+		}
 		if r.code != exitOK || !strings.Contains(r.stdout, "wrong answers                0\n") || !strings.Contains(r.stdout, "p99.9") {
 			t.Errorf("%s: %+v", url, r)
 		}

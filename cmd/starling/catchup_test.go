@@ -194,6 +194,16 @@ func TestCatchUp(t *testing.T) {
 // TestTellerDies ends the node that is asked when it has told a part: the other is asked, and nothing is missing.
 func TestTellerDies(t *testing.T) {
 	t.Parallel()
+	for end := time.Now().Add(patience); !tellerDies(t); {
+		if time.Now().After(end) {
+			t.Fatal("the fresh node is never the one that asks")
+		}
+	}
+}
+
+// tellerDies reports false, and has tried nothing, when it was not the fresh node that asked: one that a busy machine kept from hearing the
+// other for a while asks, too.
+func tellerDies(t *testing.T) bool {
 	group := testGroup()
 	keys := seal.Keys{{1}}
 	told := make(chan struct{})
@@ -230,17 +240,25 @@ func TestTellerDies(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("nobody was asked")
 	}
+	dies := nodes[victim.Load()]
+	if s := fresh.sync.Status().CatchUp; !s.Running || s.From != dies.sync.Status().ID {
+		for _, n := range append(nodes[1:], fresh) {
+			n.end()
+		}
+		return false
+	}
 	if fresh.sync.CaughtUp() {
 		t.Error("ready in the middle")
 	}
-	nodes[victim.Load()].end()
+	dies.end()
 	await(t, "it has caught up", fresh.sync.CaughtUp)
 	if n := fresh.lacks(nodes[3-victim.Load()]); n != 0 {
 		t.Errorf("lacks %d peers", n)
 	}
-	if s := fresh.sync.Status().CatchUp; s.Failed != 1 || s.Streams == 0 {
+	if s := fresh.sync.Status().CatchUp; s.Failed == 0 || s.Streams == 0 {
 		t.Errorf("%+v", s)
 	}
+	return true
 }
 
 // BenchmarkJoin tells how long it takes until a fresh node has 99.9 % of a million peers in 200,000 torrents, and all, while 10,000 clients a

@@ -38,7 +38,7 @@ func TestUpgrade(t *testing.T) {
 			for ctx.Err() == nil {
 				var c client.Client
 				within, cancel := context.WithTimeout(t.Context(), time.Minute)
-				_, err := c.Announce(within, u, &client.Announce{InfoHash: wire.InfoHash{1}, Port: uint16(1 + 10000*i + told[i]), Left: 1})
+				_, err := c.Announce(within, u, &client.Announce{InfoHash: wire.InfoHash{byte(i), byte(told[i] >> 15)}, Port: uint16(1 + told[i]%(1<<15)), Left: 1})
 				cancel()
 				if err != nil {
 					t.Errorf("%s: %v", address, err)
