@@ -192,6 +192,9 @@ func (c *config) check() (faults []error) {
 		}
 		c.numWant = c.maxNumWant
 	}
+	if _, set := c.given["livesync-flush"]; c.relay.Given() && !set {
+		c.flush = relayFlush
+	}
 	if err := c.checkRelay(); err != nil {
 		faults = append(faults, err)
 	}

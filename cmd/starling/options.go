@@ -154,7 +154,7 @@ func livesyncOptions(c *config) []option {
 		{name: "public-url", value: "URL", defText: "none", group: groupLivesync,
 			usage: "Where clients announce to this node; told to the others, when there is a cluster key.", set: setURL(&c.publicURL)},
 		{name: "livesync-flush", value: "D", def: "250ms", group: groupLivesync,
-			usage: "The longest a record waits for its packet to fill.", set: setDuration(&c.flush, time.Millisecond, time.Minute)},
+			usage: "The longest a record waits for its packet to fill. With --relay it is " + short(relayFlush) + " unless this is given.", set: setDuration(&c.flush, time.Millisecond, time.Minute)},
 		{name: "livesync-renew", value: "D", def: "10m", group: groupLivesync,
 			usage: "A peer that returns sooner is not told again; its first completion and its stop always are.", set: setDuration(&c.renew, time.Second, day)},
 		{name: "livesync-dialect", value: "seed, modern or both", def: "seed", group: groupLivesync, choices: dialects,

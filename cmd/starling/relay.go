@@ -9,6 +9,11 @@ import (
 	"starling/livesync/relay"
 )
 
+// relayFlush is how long a record waits for its packet to fill with a relay: what is announced on one segment is to be seen on the others
+// in less than 50 ms, of which the server takes less than one when it is near. That is at most 46 packets a second more than without, and none
+// on a node that fills them.
+const relayFlush = 20 * time.Millisecond
+
 // openRelay makes the way to other segments that --relay asks for, and has livesync take it.
 func (n *node) openRelay(sync *livesync.Config) {
 	if !n.cfg.relay.Given() {
