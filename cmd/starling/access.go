@@ -92,6 +92,9 @@ func newLists(cfg *config, log zerolog.Logger, ev *events) (*lists, error) {
 
 // close gives the file back.
 func (l *lists) close() {
+	if l == nil {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.kept != nil {

@@ -88,6 +88,11 @@ func (c *config) judge(whole bool) (iface string, warnings []string, faults []er
 	if err := checkStateDir(c.stateDir); err != nil {
 		faults = append(faults, fmt.Errorf("%s: %w", c.where("state-dir"), err))
 	}
+	if drops, err := c.user.drops(); drops && err == nil { // who may not become that user may look at the rest
+		if err := c.checkUser(); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	_, wrong := readLists(c)
 	faults = append(faults, wrong...)
 	if _, err := openCertificate(c, nil); err != nil {

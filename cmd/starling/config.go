@@ -63,7 +63,9 @@ type config struct {
 
 	memoryLimit int64 // bytes; 0: none
 
+	path      string      // of the file, empty: there is none
 	stateDir  string      // empty: nothing is kept
+	user      account     // to become
 	id        wire.NodeID // zero: from the state directory, or random
 	logLevel  zerolog.Level
 	logFormat string
@@ -149,7 +151,7 @@ func readAllConfig(flags source, path string) (*config, []error) {
 	}
 	c, wrong := resolveAll(flags, fromMap(f.settings))
 	faults = append(faults, wrong...)
-	c.classes = f.classes
+	c.path, c.classes = path, f.classes
 	if len(faults) == 0 {
 		faults = c.checkPacing()
 	}

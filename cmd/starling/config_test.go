@@ -88,6 +88,7 @@ var samples = map[string][3]string{
 	"passkeys":            {"/a", "/b", "/c"},
 	"state-dir":           {"/a", "/b", "/c"},
 	"snapshot-interval":   {"1s", "1m", "1h"},
+	"user":                {"daemon", "bin", "nobody"},
 	"memory-limit":        {"64MiB", "1GB", "1.5GiB"},
 	"tracker-id":          {"7f3a91c2", "00000001", "FFFFFFFF"},
 	"log-level":           {"debug", "warn", "error"},
@@ -163,6 +164,7 @@ func TestPrecedence(t *testing.T) {
 // sameSettings compares configs without the places they were set at.
 func sameSettings(a, b *config) bool {
 	x, y := *a, *b
+	x.path, y.path = "", ""
 	x.given, y.given = nil, nil
 	return reflect.DeepEqual(x, y)
 }

@@ -26,6 +26,7 @@ type handed struct {
 	ID       wire.NodeID // zero: there was none
 	Secret   []byte      // of UDP connection ids
 	Snapshot int         // descriptor of a snapshot; 0: there is none
+	Confined bool        // Landlock holds for this process
 }
 
 // A handedSocket is one of them.
@@ -176,6 +177,9 @@ func (h *handed) secret() []byte {
 	}
 	return h.Secret
 }
+
+// confines reports whether Landlock holds for this process already.
+func (h *handed) confines() bool { return h != nil && h.Confined }
 
 // http returns the listeners that were handed over for an address, none when there are none. One that has no others beside it is shared
 // by all goroutines that serve.

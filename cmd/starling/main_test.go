@@ -92,16 +92,6 @@ func TestCommandLineErrors(t *testing.T) {
 	}
 }
 
-// TestLaterFlags: a flag of a part that is not there yet is unknown, not ignored.
-func TestLaterFlags(t *testing.T) {
-	for _, name := range []string{
-		"user",
-	} {
-		invoke(t, nil, silent("--"+name, "1")...).wantUsageError(t, "unknown flag --"+name)
-		invoke(t, []string{envName(name) + "=1"}, silent()...).wantUsageError(t, envName(name))
-	}
-}
-
 // TestHelp: every command explains itself within 80 columns and shows an example.
 func TestHelp(t *testing.T) {
 	app := newApp(nil, nil, nil, nil)

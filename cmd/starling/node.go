@@ -77,6 +77,7 @@ type node struct {
 	group          livesync.Conn // nil: live sync is off, or its interface cannot be joined on yet
 	bound          []boundSocket // all of the servers and of the admin address
 	kept           bool          // they have copies
+	confined       bool          // Landlock holds
 	handing        chan struct{} // closed when another program is to take over
 
 	budget  *tracker.Budget // of the swarms; nil: there is no limit
@@ -107,10 +108,6 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.where("livesync-interface"), err)
 	}
-	who, err := findIdentity(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
-	}
 	n := &node{cfg: cfg, log: log, started: time.Now(), classes: cfg.classes, handing: make(chan struct{})}
 	n.abusers = cfg.abuseWatch(n.started)
 	if n.steering, err = newSteering(cfg, log, jailFor(n.abusers), n.started); err != nil {
@@ -120,19 +117,7 @@ func newNode(cfg *config, log zerolog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.tells = n.newTellDebt(n.started)
-	if n.lists, err = newLists(cfg, log, &n.events); err != nil {
-		return nil, err
-	}
-	if n.abusers != nil && n.abusers.Jails() {
-		n.lists.jailed = n.jailed
-	}
-	if n.certificate, err = openCertificate(cfg, n.certificateNews); err != nil {
-		return nil, err
-	}
-	err = n.listen()
-	if err == nil {
-		err = n.joinGroup(iface)
-	}
+	who, err := n.open(iface)
 	if err != nil {
 		n.close()
 		return nil, err
@@ -214,7 +199,7 @@ func (n *node) cannotListen(flag string, err error) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		hint = " (this host does not have the address; ip addr lists those it has)"
 	case errors.Is(err, syscall.EACCES):
-		hint = " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)"
+		hint = " (ports below 1024 need root, with --user, or the capability CAP_NET_BIND_SERVICE)"
 	}
 	return fmt.Errorf("%s: %w%s", n.cfg.where(flag), err, hint)
 }

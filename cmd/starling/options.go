@@ -179,6 +179,8 @@ func nodeOptions(c *config) []option {
 	return []option{
 		{name: "state-dir", value: "DIR", defText: "none, and nothing is written", group: groupNode,
 			usage: "Where the tracker id, the swarms and on-demand trackers are kept. Made when missing; its parent must exist.", set: setText(&c.stateDir)},
+		{name: "user", value: "NAME", defText: "whoever starts it", group: groupNode,
+			usage: "Started as root it binds its sockets and goes on as this user, who must be able to read all files that are named and to whom --state-dir belongs. Where the kernel has Landlock no other files can be opened.", set: setParsed(&c.user, findAccount)},
 		{name: "snapshot-interval", value: "D", def: "5m", group: groupNode,
 			usage: "How often the swarms are written to --state-dir; they are at the end, too.", set: setDuration(&c.snapshotInterval, time.Second, day)},
 		{name: "memory-limit", value: "SIZE", defText: "none", group: groupNode,

@@ -10,7 +10,7 @@ const serveFlags = `http https tls-cert tls-key max-connections max-connections-
 	livesync-dialect beacon-interval first-beacon-delay inquire-threshold tracker-id interval min-interval peer-timeout
 	rate rate-sharing announce-rate uplink role livesync-rate one-root sibling sibling-health redirect
 	cluster-key-file livesync-node-plain relay public-url admin-token-file admin-host full-scrape
-	numwant max-numwant snapshot-interval state-dir memory-limit allow deny deny-client abuse passkeys trusted-proxy scrape-sync log-level log-format`
+	numwant max-numwant snapshot-interval state-dir user memory-limit allow deny deny-client abuse passkeys trusted-proxy scrape-sync log-level log-format`
 
 func TestOptionsAreThePromisedOnes(t *testing.T) {
 	promised := make(map[string]bool)
@@ -71,6 +71,7 @@ func TestBadValues(t *testing.T) {
 		"livesync-dialect":    {"old", "Seed"},
 		"scrape-sync":         {"yes", "Auto"},
 		"inquire-threshold":   {"-1%", "-1", "a lot", "25%%", "10001%", "%"},
+		"user":                {"root", "no-such-user", "nobody nobody"},
 		"state-dir":           {"/dev/null", "/nonexistent/state"},
 		"memory-limit":        {"512", "1mb", "63MiB", "-1GB", "0GB", "GB", "1e3MB", "512MiB/s", "9999999999999GiB"},
 		"tracker-id":          {"00000000", "7f3a91", "7f3a91c2aa", "7f3a91cg", "0x7f3a91"},

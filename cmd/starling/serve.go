@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -51,7 +52,7 @@ source replaces that of a weaker one. D is a duration: 250ms, 90s, 15m, 1h30m.`,
 			}
 			stop := n.reloadOnHangup(func() (*config, error) { return readConfig(flags, path) })
 			defer stop()
-			if err := n.keepSockets(); err != nil {
+			if err := cmp.Or(n.keepSockets(), n.confine()); err != nil {
 				n.close()
 				return err
 			}

@@ -107,7 +107,7 @@ func (n *node) dropSockets() {
 
 // takeOver starts the program on the disk in this process. It returns only if that fails.
 func (n *node) takeOver(args []string) error {
-	h := handed{ID: n.livesync.Status().ID, Secret: n.udp.Secret(), Snapshot: int(n.snapshots.memory.Fd())}
+	h := handed{ID: n.livesync.Status().ID, Secret: n.udp.Secret(), Snapshot: int(n.snapshots.memory.Fd()), Confined: n.confined}
 	for _, s := range n.bound {
 		h.Sockets = append(h.Sockets, handedSocket{Flag: s.flag, Addr: s.addr, FD: s.FD})
 		if _, err := unix.FcntlInt(uintptr(s.FD), unix.F_SETFD, 0); err != nil {
