@@ -13,14 +13,17 @@ import (
 	"strings"
 	"syscall"
 
+	landlocksys "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
 
 // account is the user as whom the program serves, when root starts it so that it can bind low ports:
 //
-//	as root      bind the sockets, make the state directory and give it to the user
+//	as root      may the user read what the settings name, and write to the state directory? It is made when it is missing
+//	try          read and write all that, in a thread that has the user's rights to files
+//	as root      bind the sockets
 //	drop         the groups, the group and the user, of all threads and for good
-//	as the user  read what stands in the state directory and in the lists, serve, read all of it again, upgrade
+//	as the user  serve, read all of it again, upgrade
 //
 // What the settings name is read again at SIGHUP and at an upgrade, so that the user must be able to read it: that is looked at before a
 // socket opens.
@@ -71,18 +74,43 @@ func (a *account) drops() (bool, error) {
 	return true, nil
 }
 
-// open opens the files and the sockets of a node: the sockets first where it is to become another user, else last, when nothing else is wrong.
+// open opens the files of a node, and then its sockets. From then on it is the user that it is to become.
 func (n *node) open(iface string) (who *identity, err error) {
-	drops, err := n.cfg.user.drops()
+	a := &n.cfg.user
+	drops, err := a.drops()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.cfg.where("user"), err)
 	}
+	files := func() (err error) {
+		who, err = n.openFiles()
+		return err
+	}
 	if drops {
-		if err := n.becomeUser(iface); err != nil {
-			return nil, err
+		err = n.cfg.checkUser()
+		if err == nil {
+			err = a.give(n.cfg.stateDir)
+		}
+		if err == nil {
+			err = a.try(files)
+		}
+	} else {
+		err = files()
+	}
+	if err == nil {
+		err = n.openSockets(iface)
+	}
+	if err == nil && drops {
+		if err = a.drop(); err != nil {
+			err = fmt.Errorf("%s: %w", n.cfg.where("user"), err)
 		}
 	}
-	if who, err = findIdentity(n.cfg); err != nil {
+	return who, err
+}
+
+// openFiles opens what stands in the state directory, and reads the lists and the certificate.
+func (n *node) openFiles() (*identity, error) {
+	who, err := findIdentity(n.cfg)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
 	}
 	if n.lists, err = newLists(n.cfg, n.log, &n.events); err != nil {
@@ -91,27 +119,8 @@ func (n *node) open(iface string) (who *identity, err error) {
 	if n.abusers != nil && n.abusers.Jails() {
 		n.lists.jailed = n.jailed
 	}
-	if n.certificate, err = openCertificate(n.cfg, n.certificateNews); err != nil || drops {
-		return who, err
-	}
-	return who, n.openSockets(iface)
-}
-
-// becomeUser does what root is needed for, and is root no more.
-func (n *node) becomeUser(iface string) error {
-	if err := n.cfg.checkUser(); err != nil {
-		return err
-	}
-	if err := n.cfg.user.give(n.cfg.stateDir); err != nil {
-		return fmt.Errorf("%s: %w", n.cfg.where("state-dir"), err)
-	}
-	if err := n.openSockets(iface); err != nil {
-		return err
-	}
-	if err := n.cfg.user.drop(); err != nil {
-		return fmt.Errorf("%s: %w", n.cfg.where("user"), err)
-	}
-	return nil
+	n.certificate, err = openCertificate(n.cfg, n.certificateNews)
+	return who, err
 }
 
 // openSockets binds the sockets of the servers and joins the group.
@@ -122,7 +131,8 @@ func (n *node) openSockets(iface string) error {
 	return n.joinGroup(iface)
 }
 
-// drop makes the program that user, all its threads. There is no way back, which is tried.
+// drop makes the program that user, all its threads. There is no way back: neither by asking, which is tried, nor by a program that gives
+// rights to whoever starts it.
 func (a *account) drop() error {
 	for _, step := range []struct {
 		call string
@@ -131,18 +141,21 @@ func (a *account) drop() error {
 		{"setgroups", func() error { return syscall.Setgroups(a.groups) }},
 		{"setgid", func() error { return syscall.Setgid(a.gid) }},
 		{"setuid", func() error { return syscall.Setuid(a.uid) }},
+		{"prctl", func() error { return landlocksys.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
 	} {
 		if err := step.err(); err != nil {
-			return fmt.Errorf("the program cannot become %s: %w", a.name, os.NewSyscallError(step.call, err))
+			return fmt.Errorf("the program cannot become %s: %w (it needs the capabilities CAP_SETUID and CAP_SETGID, which a container may not have)", a.name, os.NewSyscallError(step.call, err))
 		}
 	}
-	real, effective, saved := unix.Getresuid()
+	var user, group [3]int
+	user[0], user[1], user[2] = unix.Getresuid()
+	group[0], group[1], group[2] = unix.Getresgid()
 	var held [2]unix.CapUserData
 	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &held[0])
 	switch {
 	case err != nil:
 		return os.NewSyscallError("capget", err)
-	case real != a.uid || effective != a.uid || saved != a.uid || syscall.Setuid(0) == nil:
+	case user != [3]int{a.uid, a.uid, a.uid} || group != [3]int{a.gid, a.gid, a.gid} || syscall.Setuid(0) == nil:
 		return fmt.Errorf("the program became %s and could be root again", a.name)
 	case held[0].Permitted|held[1].Permitted|held[0].Effective|held[1].Effective != 0:
 		return fmt.Errorf("the program became %s and kept capabilities of root", a.name)
@@ -206,7 +219,7 @@ func (c *config) checkUser() error {
 	})
 }
 
-// owns reports that a state directory, or something in it, belongs to somebody else. One that is not there is made later.
+// owns reports that a state directory, or a file in it, belongs to somebody else. One that is not there is made later.
 func (a *account) owns(dir string) error {
 	if dir == "" {
 		return nil
@@ -220,7 +233,7 @@ func (a *account) owns(dir string) error {
 	}
 	paths := []string{dir}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "audit.log.") { // old ones, which logrotate may have made its own
+		if !e.IsDir() && !strings.HasPrefix(e.Name(), "audit.log.") { // not lost+found, nor old logs, which logrotate may have made its own
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
@@ -253,8 +266,14 @@ func (a *account) give(dir string) error {
 		return err
 	}
 	if missing {
-		if err := os.Lchown(dir, a.uid, a.gid); err != nil {
-			return err
+		// By its descriptor: whoever can write above it cannot put something else in its place meanwhile.
+		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &fs.PathError{Op: "open", Path: dir, Err: err}
+		}
+		defer unix.Close(fd)
+		if err := unix.Fchown(fd, a.uid, a.gid); err != nil {
+			return &fs.PathError{Op: "chown", Path: dir, Err: err}
 		}
 	}
 	return a.try(func() error {

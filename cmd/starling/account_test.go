@@ -44,8 +44,23 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// wantNobody fails the test unless every thread of the process is that user and has no capability.
+// wantNobody fails the test unless every thread of the process is that user and has no way to get more rights. A thread that was about to end
+// when the rights were given up has them until it does.
 func wantNobody(t *testing.T, pid int, a account) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		wrong := otherThreads(t, pid, a)
+		if len(wrong) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("threads that are not %s: %s", a.name, wrong)
+		}
+	}
+}
+
+// otherThreads says which threads of the process are not that user, or could become another.
+func otherThreads(t *testing.T, pid int, a account) (wrong []string) {
 	t.Helper()
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
@@ -56,16 +71,18 @@ func wantNobody(t *testing.T, pid int, a account) {
 		if err != nil {
 			continue // it has ended
 		}
-		lines := strings.Join(strings.Fields(string(text)), " ")
+		lines := strings.Join(strings.Fields(string(text)), " ") + " "
 		for _, want := range []string{
-			fmt.Sprintf("Uid: %d %[1]d %[1]d %[1]d", a.uid), fmt.Sprintf("Gid: %d %[1]d %[1]d %[1]d", a.gid),
-			"Groups: " + strings.Trim(fmt.Sprint(a.groups), "[]") + " ", "CapPrm: 0000000000000000 CapEff: 0000000000000000",
+			fmt.Sprintf("Uid: %d %[1]d %[1]d %[1]d ", a.uid), fmt.Sprintf("Gid: %d %[1]d %[1]d %[1]d ", a.gid),
+			"Groups: " + strings.Trim(fmt.Sprint(a.groups), "[]") + " ", "CapPrm: 0000000000000000 CapEff: 0000000000000000 ", "CapAmb: 0000000000000000 ",
+			"NoNewPrivs: 1 ",
 		} {
 			if !strings.Contains(lines, want) {
-				t.Errorf("thread %s: no %q in %s", thread.Name(), want, lines)
+				wrong = append(wrong, fmt.Sprintf("thread %s: no %q in %s", thread.Name(), want, lines))
 			}
 		}
 	}
+	return wrong
 }
 
 // copyProgram puts this program somewhere else.
@@ -87,33 +104,43 @@ func copyProgram(t *testing.T, path string) {
 // awaitLog reads a log up to a line with a text, which it returns.
 func awaitLog(t *testing.T, log *bufio.Reader, text string) string {
 	t.Helper()
-	for {
+	for last := ""; ; {
 		line, err := log.ReadString('\n')
 		if err != nil {
-			t.Fatalf("the log ended with %q and without %q: %v", line, text, err)
+			t.Fatalf("the log ended with %q and without %q: %v", last+line, text, err)
 		}
+		last = line
 		if strings.Contains(line, text) {
 			return line
 		}
 	}
 }
 
-// TestUser starts the program as root with --user: it serves on low ports as that user, reads a list again that was replaced, is replaced itself,
-// and writes its state directory at the end.
+// TestUser starts the program as root with --user: it serves on low ports as that user, is replaced by itself, reads a list again that was
+// replaced, goes on when it is told to do what it cannot any more, and writes its state directory at the end.
 func TestUser(t *testing.T) {
 	t.Parallel()
 	a := asRoot(t)
 	dir := publicDir(t)
-	state, list := filepath.Join(dir, "state"), filepath.Join(dir, "deny")
-	if err := os.WriteFile(list, nil, 0o644); err != nil {
-		t.Fatal(err)
+	state, list, file := filepath.Join(dir, "state"), filepath.Join(dir, "deny"), filepath.Join(dir, "starling.toml")
+	replace := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
 	}
 	low := fmt.Sprintf("127.%d.%d.%d:80", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)) // nobody else's
-	cmd := program(t, "serve", "--user", nobody, "--http", low, "--udp", low, "--admin", "127.0.0.1:0", "--livesync-interface", "none",
-		"--state-dir", state, "--deny", list)
+	settings := fmt.Sprintf("user = %q\nudp = [%q]\ndeny = %q\nhttp = [%[2]q]\n", nobody, low, list)
+	replace(list, "")
+	replace(file, settings)
+	cmd := program(t, "serve", "--config", file, "--admin", "127.0.0.1:0", "--livesync-interface", "none", "--state-dir", state)
 	cmd.Path = filepath.Join(dir, "starling") // which that user can execute
 	copyProgram(t, cmd.Path)
 	log := startProgram(t, cmd)
+	defer time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() }).Stop() // a log without the line that is awaited ends then
 	first := awaitLog(t, log, "Landlock")
 	confined := strings.Contains(first, `"write":["`+state+`"]`)
 	s := awaitServing(t, log)
@@ -131,15 +158,25 @@ func TestUser(t *testing.T) {
 		t.Errorf("%+v, %+v", st.Peers, again)
 	}
 
-	if err := os.WriteFile(list+".new", []byte(exampleHash+"\n"), 0o644); err != nil {
-		t.Fatal(err)
+	// What was given up is not had again, and what serves goes on serving.
+	replace(file, strings.Replace(settings, low, strings.Replace(low, ":80", ":79", 1), 1))
+	cmd.Process.Signal(syscall.SIGUSR2)
+	awaitLog(t, log, ":79: bind: permission denied")
+	replace(file, strings.Replace(settings, nobody, "daemon", 1))
+	cmd.Process.Signal(syscall.SIGUSR2)
+	awaitLog(t, log, "only root can become daemon")
+	if confined {
+		elsewhere := filepath.Join(publicDir(t), "deny")
+		replace(elsewhere, "")
+		replace(file, strings.Replace(settings, list, elsewhere, 1))
+		cmd.Process.Signal(syscall.SIGHUP)
+		awaitLog(t, log, "start it again for others")
 	}
-	if err := os.Rename(list+".new", list); err != nil {
-		t.Fatal(err)
-	}
+
+	replace(file, settings)
+	replace(list, exampleHash+"\n")
 	cmd.Process.Signal(syscall.SIGHUP)
-	deadline := time.Now().Add(patience)
-	for nodeStatusOf(t, again.Admin).Peers.IPv4 != 0 {
+	for deadline := time.Now().Add(patience); nodeStatusOf(t, again.Admin).Peers.IPv4 != 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the list was not read again")
 		}
@@ -151,7 +188,7 @@ func TestUser(t *testing.T) {
 	}
 	for _, name := range []string{"", "tracker-id", "swarms.snapshot", "lists.edits"} {
 		info, err := os.Stat(filepath.Join(state, name))
-		if err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != a.uid {
+		if err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != a.uid || info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}

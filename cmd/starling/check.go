@@ -45,7 +45,7 @@ SIGHUP to read the file again:
 			if cfg != nil {
 				var wrong []error
 				iface, warnings, wrong = cfg.judge(len(faults) == 0)
-				faults = append(faults, wrong...)
+				faults = append(append(faults, wrong...), cfg.judgeTakeOver(os.Getenv(heldVariable))...)
 			}
 			for _, err := range faults {
 				fmt.Fprintf(c.App.ErrWriter, "starling: %s\n", strings.Join(strings.Fields(err.Error()), " "))
@@ -101,10 +101,7 @@ func (c *config) judge(whole bool) (iface string, warnings []string, faults []er
 	if info, err := os.Stat(c.tlsKey); c.tlsKey != "" && err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
 		warnings = append(warnings, fmt.Sprintf("%s: %s can be read by other users of this host: chmod 600 %s", c.where("tls-key"), c.tlsKey, c.tlsKey))
 	}
-	for _, flag := range []struct {
-		name  string
-		addrs []string
-	}{{"http", c.http}, {"https", c.https}, {"udp", c.udp}, {"admin", c.admin}} {
+	for _, flag := range c.listens() {
 		for _, addr := range flag.addrs {
 			if err := checkAddress(addr); err != nil {
 				faults = append(faults, fmt.Errorf("%s: %w", c.where(flag.name), err))
@@ -122,6 +119,17 @@ func (c *config) judge(whole bool) (iface string, warnings []string, faults []er
 		faults = append(faults, err)
 	}
 	return iface, warnings, faults
+}
+
+// listening is a flag whose values are addresses to serve on.
+type listening struct {
+	name  string
+	addrs []string
+}
+
+// listens returns them all.
+func (c *config) listens() []listening {
+	return []listening{{"http", c.http}, {"https", c.https}, {"udp", c.udp}, {"admin", c.admin}}
 }
 
 // checkStateDir reports why a state directory could not be used, as far as looking tells.
@@ -224,9 +232,13 @@ func (c *config) describe(w io.Writer, iface string) {
 	if c.stateDir != "" {
 		state = c.stateDir
 	}
+	user := "whoever starts it"
+	if c.user.name != "" {
+		user = c.user.name
+	}
 	fmt.Fprintln(w, "ok")
 	for _, row := range [][2]string{
-		{"http", list(c.http)}, {"https", list(c.https)}, {"udp", list(c.udp)}, {"admin", list(c.admin)}, {"live sync", sync}, {"state", state},
+		{"http", list(c.http)}, {"https", list(c.https)}, {"udp", list(c.udp)}, {"admin", list(c.admin)}, {"live sync", sync}, {"state", state}, {"user", user},
 	} {
 		fmt.Fprintf(w, "%-11s%s\n", row[0], row[1])
 	}

@@ -14,10 +14,14 @@ import (
 // is replaced is another one to Landlock.
 var systemPaths = []string{"/etc", "/lib", "/lib64", "/proc", "/sys", "/usr"}
 
+// writes is what may be done in the state directory.
+const writes = landlocksys.AccessFSReadFile | landlocksys.AccessFSReadDir | landlocksys.AccessFSWriteFile | landlocksys.AccessFSTruncate |
+	landlocksys.AccessFSMakeReg | landlocksys.AccessFSRemoveFile
+
 // confine takes from this process, with --user, every path that it does not need, where the kernel has Landlock. What this process may open
 // from then on, and every program that it becomes:
 //
-//	the state directory                                             read and write
+//	the state directory                                             read and write, execute nothing
 //	the directories of the files that the settings name             read
 //	the directory of the program, for an upgrade                    read and execute
 //	those of the system                                             read and execute
@@ -40,7 +44,7 @@ func (n *node) confine() error {
 	read, write := n.cfg.readable(), n.cfg.writable()
 	err = landlock.V5.BestEffort().RestrictPaths(
 		landlock.RODirs(read...).IgnoreIfMissing(),
-		landlock.RWDirs(write...),
+		landlock.PathAccess(landlock.AccessFSSet(writes), write...),
 		landlock.RWFiles("/dev/null").IgnoreIfMissing(),
 		landlock.ROFiles("/dev/random", "/dev/urandom").IgnoreIfMissing(),
 	)

@@ -142,7 +142,7 @@ func (n *node) listen() error {
 			lns, err = tracker.ListenHTTP(addr, runtime.GOMAXPROCS(0))
 		}
 		if err != nil {
-			return n.cannotListen("http", err)
+			return n.cfg.cannotListen("http", err)
 		}
 		n.bind("http", addr, lns)
 		n.httpListeners = append(n.httpListeners, lns...)
@@ -153,7 +153,7 @@ func (n *node) listen() error {
 			lns, err = tracker.ListenHTTP(addr, 1)
 		}
 		if err != nil {
-			return n.cannotListen("https", err)
+			return n.cfg.cannotListen("https", err)
 		}
 		n.bind("https", addr, lns)
 		n.httpsListeners = append(n.httpsListeners, lns...)
@@ -164,7 +164,7 @@ func (n *node) listen() error {
 			conns, err = tracker.ListenUDP(addr, runtime.GOMAXPROCS(0))
 		}
 		if err != nil {
-			return n.cannotListen("udp", err)
+			return n.cfg.cannotListen("udp", err)
 		}
 		for _, conn := range conns {
 			n.bound = append(n.bound, boundSocket{flag: "udp", addr: addr, conn: conn})
@@ -174,7 +174,7 @@ func (n *node) listen() error {
 	if len(n.cfg.admin) > 0 {
 		ln, err := listenAdmin(n.cfg.admin[0], n.cfg.handed)
 		if err != nil {
-			return n.cannotListen("admin", err)
+			return n.cfg.cannotListen("admin", err)
 		}
 		n.bound = append(n.bound, boundSocket{flag: "admin", addr: n.cfg.admin[0], conn: ln})
 		n.admin, n.guard.loopback = netutil.LimitListener(ln, adminConnections), isLoopback(ln.Addr())
@@ -191,7 +191,7 @@ func (n *node) bind(flag, addr string, lns []net.Listener) {
 }
 
 // cannotListen names the flag whose address could not be had, and what to do about it.
-func (n *node) cannotListen(flag string, err error) error {
+func (c *config) cannotListen(flag string, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -201,7 +201,7 @@ func (n *node) cannotListen(flag string, err error) error {
 	case errors.Is(err, syscall.EACCES):
 		hint = " (ports below 1024 need root, with --user, or the capability CAP_NET_BIND_SERVICE)"
 	}
-	return fmt.Errorf("%s: %w%s", n.cfg.where(flag), err, hint)
+	return fmt.Errorf("%s: %w%s", c.where(flag), err, hint)
 }
 
 // close gives the sockets back.
@@ -230,7 +230,7 @@ func (n *node) joinGroup(iface string) error {
 	}
 	conn, err := livesync.Listen(n.cfg.group, iface)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return n.cannotListen("livesync-group", err)
+		return n.cfg.cannotListen("livesync-group", err)
 	}
 	if err == nil {
 		n.group = conn

@@ -90,6 +90,7 @@ func (n *node) reload(cfg *config, err error) {
 
 // refuseReload says why a configuration that was read again changes nothing.
 func (n *node) refuseReload(now time.Time, what string, err error) {
+	err = n.explain(err)
 	n.log.Error().Err(err).Msg(what + ": nothing changes")
 	n.events.add(now, eventNoReload, what+": "+err.Error())
 }

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +24,7 @@ import (
 // net.core.somaxconn for each socket, packets up to its receive buffer (4 MiB, or net.core.rmem_max), some 5,000 announces.
 
 const (
-	judgeTime    = 30 * time.Second // for the new program to say what it thinks of the configuration
+	judgeTime    = 30 * time.Second // for the new program to say what it thinks of the configuration, see takeover.go
 	handoverTime = time.Second      // for clients to take their answers; a request that is not answered by then never is
 )
 
@@ -36,7 +34,7 @@ func (n *node) upgradeOnSignal(ctx context.Context, args []string) (stop func())
 	signal.Notify(signals, syscall.SIGUSR2)
 	go func() {
 		for range signals {
-			if err := judgeProgram(ctx, args); err != nil {
+			if err := n.judgeProgram(ctx, args); err != nil {
 				n.log.Error().Err(err).Msg("the program on the disk cannot take over: this one goes on")
 				n.events.add(time.Now(), eventNoReload, "the program on the disk cannot take over: "+err.Error())
 				continue
@@ -61,21 +59,6 @@ func (n *node) handsOver() bool {
 	default:
 		return false
 	}
-}
-
-// judgeProgram asks the program on the disk whether it could serve.
-func judgeProgram(ctx context.Context, args []string) error {
-	path, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, judgeTime)
-	defer cancel()
-	said, err := exec.CommandContext(ctx, path, append([]string{"check"}, args[2:]...)...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s check: %w: %.1000s", path, err, strings.Join(strings.Fields(string(said)), " "))
-	}
-	return nil
 }
 
 // keepSockets takes copies of the sockets' descriptors, to hand them over: the servers close theirs.
