@@ -134,8 +134,12 @@ func auditPeers(t *testing.T, s *swarms, r *torrent, table int, owned *owners, m
 		for j := 0; j < len(block); j += w {
 			words := block[j : j+w]
 			if r.peers[table].isDirectory() {
-				if want := linear(s.key.peer(words), uint32(len(s.blocks(r.peers[table:table+1])))); want != uint32(i) {
+				d := &s.directories[r.peers[table].ref()]
+				if want := linear(s.key.peer(words), uint32(len(d.blocks))); want != uint32(i) {
 					t.Fatalf("a peer of block %d is in block %d", want, i)
+				}
+				if n := b.count(); n > int(d.most) || uint32(i) < d.swept && n > int(d.next) {
+					t.Fatalf("a block has %d peers, of %d seen by the sweep none has more than %d, and none at all more than %d", n, d.swept, d.next, d.most)
 				}
 			}
 			p := peerOfWords(words)

@@ -2,52 +2,150 @@ package tracker
 
 import (
 	"encoding/binary"
+	"math"
+	"math/bits"
 	"math/rand/v2"
+
+	"starling/wire"
 )
 
-// A table of many peers is sampled: of a few random blocks a few peers each are drawn, so that an answer costs the same whatever the size of the swarm.
 const (
+	// mostWanted is the most peers that an answer has, whatever [Config.MaxNumWant] says.
+	mostWanted = 1024
+	// A table is gone through whole when it has fewer peers than mostChoice, and fewer than drawFactor times those wanted.
+	drawFactor = 4
+	mostChoice = mostWanted * drawFactor
 	// perDraw is how many peers a draw takes from its block. More saves memory accesses, fewer makes
 	// it rarer that the same clients meet.
 	perDraw = 4
-	// maxDraws bounds the draws of one answer.
-	maxDraws = 128
-	// A table is gone through whole unless it has drawFactor times the peers wanted.
-	drawFactor = 4
+	// maxDraws bounds the draws of one answer, which is to have mostDrawn peers at most: many blocks are drawn more than once then.
+	maxDraws  = 128
+	mostDrawn = perDraw * maxDraws / 2
 )
 
 // take appends want peers of a table, each choice of them as likely as any other
 // (for large tables: each peer as likely as any other). The table has n peers besides skip,
 // which is never taken and may be nil when the table does not have it.
 func (s *swarms) take(b []byte, table []slot, w, want, n int, skip *peer, rng *rand.PCG) []byte {
-	blocks := s.blocks(table)
-	if len(blocks) > 1 && n >= want*drawFactor && want <= perDraw*maxDraws/2 {
-		return s.draw(b, blocks, w, want, skip, rng)
+	want = min(want, n)
+	if table[0].isDirectory() && n >= want*drawFactor {
+		d := &s.directories[table[0].ref()]
+		if want <= mostDrawn {
+			return s.draw(b, d, w, want, skip, rng)
+		}
+		if n >= mostChoice {
+			return s.chooseSome(b, d, w, want, skip, rng)
+		}
 	}
-	return s.choose(b, blocks, w, want, n, skip, rng)
+	return s.choose(b, s.blocks(table), w, want, n, skip, rng)
 }
 
-// choose goes through all blocks and takes each peer with the probability that
-// makes it want of n in the end (Knuth, The Art of Computer Programming, 3.4.2, algorithm S).
+// chooseSome chooses from some mostChoice peers of a large table, in blocks in a row, from a drawn one on.
+func (s *swarms) chooseSome(b []byte, d *directory, w, want int, skip *peer, rng *rand.PCG) []byte {
+	var room [mostChoice * 2 / thinPeers]slot
+	some, n := room[:0], 0
+	for i := int(d.draw(rng).place); len(some) < len(room) && n+d.blocks[i].count() < mostChoice; i = (i + 1) % len(d.blocks) {
+		some = append(some, d.blocks[i])
+		n += d.blocks[i].count()
+	}
+	if skip != nil && s.position(some, w, skip) < n {
+		n--
+	}
+	return s.choose(b, some, w, min(want, n), n, skip, rng)
+}
+
+// choose takes want of the n peers besides skip in some blocks, fewer than mostChoice.
 func (s *swarms) choose(b []byte, blocks []slot, w, want, n int, skip *peer, rng *rand.PCG) []byte {
-	for _, t := range blocks {
-		block := s.block(t, w)
-		for i := w; i <= len(block); i += w {
-			if want == 0 {
-				return b
+	if want <= 0 {
+		return b
+	}
+	hole := math.MaxInt // where skip is, as if the blocks were one
+	if skip != nil {
+		hole = s.position(blocks, w, skip)
+	}
+	if want >= n {
+		return s.all(b, blocks, w, hole)
+	}
+	var room [mostChoice / 64]uint64
+	chosen := room[:(n+63)/64]
+	mark(chosen, want, n, rng)
+	block := s.block(blocks[0], w)
+	before := 0 // peers in the blocks before this one
+	for i, set := range chosen {
+		for ; set != 0; set &= set - 1 {
+			at := i*64 + bits.TrailingZeros64(set) - before
+			if at+before >= hole {
+				at++
 			}
-			words := block[i-w : i]
-			if skip != nil && skip.is(words) {
-				continue
+			for at*w >= len(block) {
+				at -= len(block) / w
+				before += len(block) / w
+				blocks = blocks[1:]
+				block = s.block(blocks[0], w)
 			}
-			if want >= n || below(rng, n) < want {
-				b = appendCompact(b, words)
-				want--
-			}
-			n--
+			b = appendCompact(b, block[at*w:at*w+w])
 		}
 	}
 	return b
+}
+
+// all takes all peers but the one in the hole.
+func (s *swarms) all(b []byte, blocks []slot, w, hole int) []byte {
+	for _, t := range blocks {
+		for block := s.block(t, w); len(block) > 0; block = block[w:] {
+			if hole != 0 {
+				b = appendCompact(b, block[:w])
+			}
+			hole--
+		}
+	}
+	return b
+}
+
+// position returns how many peers of a table are before p.
+func (s *swarms) position(blocks []slot, w int, p *peer) (before int) {
+	for _, t := range blocks {
+		block := s.block(t, w)
+		if i := p.in(block, w); i >= 0 {
+			return before + i/w
+		}
+		before += len(block) / w
+	}
+	return before
+}
+
+// mark sets want of the first n bits of a set, each choice of them as likely as any other: first each bit with a probability that makes it about so
+// many, 64 at a time, and then random ones are set or cleared until it is right. That treats all bits alike, and most of them at once.
+func mark(set []uint64, want, n int, rng *rand.PCG) {
+	quarters, marked := (want*4+n/2)/n, 0
+	for i := range set {
+		m := rng.Uint64()
+		switch quarters {
+		case 0:
+			m = 0
+		case 1:
+			m &= rng.Uint64()
+		case 3:
+			m |= rng.Uint64()
+		case 4:
+			m = math.MaxUint64
+		}
+		m &= 1<<(n-i*64) - 1
+		set[i] = m
+		marked += bits.OnesCount64(m)
+	}
+	for marked != want {
+		at := below(rng, n)
+		m, bit := &set[at/64], uint64(1)<<(at%64)
+		switch is := *m&bit != 0; {
+		case !is && marked < want:
+			*m |= bit
+			marked++
+		case is && marked > want:
+			*m &^= bit
+			marked--
+		}
+	}
 }
 
 // drawn is a block of which peers were taken already: some from the first one on, round its end.
@@ -56,30 +154,40 @@ type drawn struct {
 	first, taken uint8
 }
 
-// draw takes peers from random blocks until there are enough. A block is drawn with a
-// probability that is proportional to its peers, and more of it are taken when it is drawn again,
-// so that every peer is as likely as any other.
-func (s *swarms) draw(b []byte, blocks []slot, w, want int, skip *peer, rng *rand.PCG) []byte {
+// draw returns a random block, with a probability that is proportional to its peers, and a random one of those.
+func (d *directory) draw(rng *rand.PCG) drawn {
+	for {
+		r := rng.Uint64()
+		place := uint32(r >> 32 * uint64(len(d.blocks)) >> 32)
+		first := uint8(r & (1<<32 - 1) * uint64(d.most) >> 32)
+		if int(first) < d.blocks[place].count() {
+			return drawn{place: place, first: first}
+		}
+	}
+}
+
+// draw takes peers from a few random blocks, a few of each, so that an answer costs the same whatever the size of the swarm. Of a block that is drawn
+// again more are taken, so that every peer is as likely as any other.
+func (s *swarms) draw(b []byte, d *directory, w, want int, skip *peer, rng *rand.PCG) []byte {
 	var known [maxDraws]drawn
 	draws := known[:0]
 	for want > 0 && len(draws) < maxDraws {
-		r := rng.Uint64()
-		place := uint32(r >> 32 * uint64(len(blocks)) >> 32)
-		first := uint8(r & (1<<32 - 1) * maxBlock >> 32)
-		n := blocks[place].count()
-		if int(first) >= n {
-			continue
-		}
-		var d *drawn
-		d, draws = again(draws, drawn{place: place, first: first})
-		block := s.block(blocks[place], w)
-		for range min(perDraw, want, n-int(d.taken)) {
-			i := (int(d.first) + int(d.taken)) % n * w
-			d.taken++
+		var one *drawn
+		one, draws = again(draws, d.draw(rng))
+		block := s.block(d.blocks[one.place], w)
+		n := len(block) / w
+		k := min(perDraw, want, n-int(one.taken))
+		i := (int(one.first) + int(one.taken)) * w
+		one.taken += uint8(k)
+		for ; k > 0; k-- {
+			if i >= len(block) {
+				i -= len(block)
+			}
 			if words := block[i : i+w]; skip == nil || !skip.is(words) {
 				b = appendCompact(b, words)
 				want--
 			}
+			i += w
 		}
 	}
 	return b
@@ -104,6 +212,10 @@ func below(rng *rand.PCG, n int) int {
 // appendCompact appends a peer as it stands in an answer: 6 bytes or 18.
 func appendCompact(b []byte, words []uint64) []byte {
 	if len(words) == 1 {
+		if n := len(b); cap(b)-n >= 8 { // two more are written, for it takes one step
+			binary.BigEndian.PutUint64(b[n:n+8], words[0])
+			return b[:n+wire.Compact4]
+		}
 		low := words[0]
 		return append(b, byte(low>>56), byte(low>>48), byte(low>>40), byte(low>>32), byte(low>>24), byte(low>>16))
 	}

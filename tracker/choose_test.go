@@ -3,6 +3,7 @@ package tracker
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"starling/wire"
@@ -24,9 +25,11 @@ func TestChooseUniform(t *testing.T) {
 		{3000, 50, 40_000, false},
 		{3000, 50, 40_000, true},
 		{3000, 200, 10_000, false},
+		{2000, mostWanted, 1_000, false}, // gone through whole
+		{9000, mostWanted, 1_000, true},  // some blocks of it are
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
-			tr := New(Config{Shards: 1, Seed: &[32]byte{9}}, epoch)
+			tr := New(Config{Shards: 1, MaxNumWant: 2 * mostWanted, Seed: &[32]byte{9}}, epoch)
 			nth := peer4
 			if c.v6 {
 				nth = peer6
@@ -65,5 +68,36 @@ func TestChooseUniform(t *testing.T) {
 				t.Errorf("peers are not equally likely")
 			}
 		})
+	}
+}
+
+// TestMark marks each number of bits in sets of many sizes: as many as are wanted are set, none beyond the size, and each as often as any other.
+func TestMark(t *testing.T) {
+	rng := rand.NewPCG(1, 2)
+	var set [5]uint64
+	for n := 1; n <= 64*len(set); n += 1 + n/9 {
+		for want := 0; want <= n; want += 1 + n/9 {
+			const rounds = 200
+			var counts [64 * len(set)]int
+			for range rounds {
+				mark(set[:(n+63)/64], want, n, rng)
+				marked := 0
+				for i := range n {
+					if set[i/64]>>(i%64)&1 != 0 {
+						counts[i]++
+						marked++
+					}
+				}
+				if past := set[(n-1)/64] >> ((n - 1) % 64) >> 1; marked != want || past != 0 {
+					t.Fatalf("%d of %d: %d are marked, and %b beyond", want, n, marked, past)
+				}
+			}
+			p := float64(want) / float64(n)
+			for i, c := range counts[:n] {
+				if d := math.Abs(float64(c) - p*rounds); d > 6*math.Sqrt(p*(1-p)*rounds)+1 {
+					t.Errorf("%d of %d: bit %d is marked %d times in %d", want, n, i, c, rounds)
+				}
+			}
+		}
 	}
 }

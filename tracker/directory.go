@@ -4,7 +4,9 @@ package tracker
 type directory struct {
 	blocks []slot // as many as there are places, in the order of linear hashing
 	peers  int    // in all blocks
-	swept  int    // blocks that the sweep going on has seen; meanwhile none are joined, lest one is passed over
+	swept  uint32 // blocks that the sweep going on has seen; meanwhile none are joined, lest one is passed over
+	most   uint8  // no block has more peers
+	next   uint8  // no block that the sweep going on has seen, and none that grew since, has more: what most becomes when it has seen all
 	sample sampling
 }
 
@@ -18,6 +20,12 @@ func (s *swarms) place(d *directory, words []uint64) *slot {
 // thin reports whether there are few enough peers to join two blocks.
 func (d *directory) thin() bool { return len(d.blocks) > 1 && d.peers < len(d.blocks)*thinPeers }
 
+// grown takes note of a block that has become larger.
+func (d *directory) grown(t slot) {
+	n := uint8(t.count())
+	d.most, d.next = max(d.most, n), max(d.next, n)
+}
+
 // spread gives a table a directory, whose first block is the one the table was.
 func (s *swarms) spread(t *slot, w int) {
 	var id uint32
@@ -29,7 +37,7 @@ func (s *swarms) spread(t *slot, w int) {
 		s.directories = append(s.directories, directory{})
 	}
 	d := &s.directories[id]
-	*d = directory{blocks: []slot{*t}, peers: t.count()}
+	*d = directory{blocks: []slot{*t}, peers: t.count(), most: uint8(t.count())}
 	s.places++
 	*t = slot(id<<countBits | inDirectory)
 	for d.peers > len(d.blocks)*bucketPeers && s.split(d, w) {
@@ -100,6 +108,7 @@ func (s *swarms) join(d *directory, w int) bool {
 		s.drop(*to, w)
 		s.drop(from, w)
 		*to = blockSlot(ref, n)
+		d.grown(*to)
 	}
 	d.blocks = d.blocks[:last]
 	if cap(d.blocks) >= 64 && len(d.blocks) < cap(d.blocks)/4 {

@@ -109,23 +109,26 @@ func (s *shard) sweepTable(r *torrent, table int) (gone int, done bool) {
 	d := &s.swarms.directories[t.ref()]
 	if d.swept == 0 {
 		s.resample(d)
+		d.next = 0
 	}
-	for ; d.swept < len(d.blocks); d.swept++ {
+	for ; d.swept < uint32(len(d.blocks)); d.swept++ {
 		if s.sweep.work--; s.sweep.work < 0 {
 			return gone, false
 		}
-		n := s.sweepBlock(r, d, &d.blocks[d.swept], table)
+		block := &d.blocks[d.swept]
+		n := s.sweepBlock(r, d, block, table)
 		d.peers -= n
+		d.next = max(d.next, uint8(block.count()))
 		gone += n
 		s.sweep.work -= n / forgetWork
-		s.swarms.relocate(&d.blocks[d.swept], w)
+		s.swarms.relocate(block, w)
 	}
 	for d.thin() && s.swarms.join(d, w) {
 		if s.sweep.work--; s.sweep.work < 0 {
 			return gone, false
 		}
 	}
-	d.swept = 0
+	d.swept, d.most = 0, d.next
 	d.recount()
 	s.swarms.fold(t, w)
 	s.swarms.renumber(t)

@@ -139,7 +139,8 @@ func (s *swarms) insert(t *slot, w int, p *peer) placing {
 	if outside(hash, d.sample.keeps) {
 		return sampled
 	}
-	if !s.push(&d.blocks[linear(hash, uint32(len(d.blocks)))], w, p) {
+	block := &d.blocks[linear(hash, uint32(len(d.blocks)))]
+	if !s.push(block, w, p) {
 		if s.slab.mem == nil || d.size() < sampleLeast {
 			return noRoom
 		}
@@ -149,6 +150,7 @@ func (s *swarms) insert(t *slot, w int, p *peer) placing {
 		return noRoom
 	}
 	d.peers++
+	d.grown(*block)
 	d.note(hash, 1)
 	if d.peers > len(d.blocks)*bucketPeers {
 		s.split(d, w)

@@ -37,8 +37,8 @@ type Config struct {
 	// Renew is how long other nodes are not told again of a peer that keeps announcing.
 	// Shorter costs packets, longer costs the other nodes the peer when it comes near PeerTimeout.
 	Renew time.Duration
-	// NumWant is how many peers an announce gets that names no number, MaxNumWant the most that any gets. An answer costs
-	// some 20 ns a peer; one of more than 256 peers of a kind goes through the whole swarm.
+	// NumWant is how many peers an announce gets that names no number, MaxNumWant the most that any gets, up to 1024. An answer costs
+	// some 20 ns a peer.
 	NumWant, MaxNumWant int
 	// OnChange is told what the other nodes must learn. It is called under a lock, so that the records
 	// of a peer leave in the order in which they were stored: it must neither block nor allocate nor call the tracker. A record that only
@@ -168,7 +168,7 @@ func New(cfg Config, now time.Time) *Tracker {
 	cfg.PeerTimeout = cmp.Or(cfg.PeerTimeout, DefaultPeerTimeout)
 	cfg.Renew = cmp.Or(cfg.Renew, DefaultRenew)
 	cfg.NumWant = cmp.Or(cfg.NumWant, DefaultNumWant)
-	cfg.MaxNumWant = cmp.Or(cfg.MaxNumWant, DefaultMaxNumWant)
+	cfg.MaxNumWant = min(cmp.Or(cfg.MaxNumWant, DefaultMaxNumWant), mostWanted)
 	cfg.Shards = cmp.Or(cfg.Shards, min(max(16*runtime.GOMAXPROCS(0), minShards), maxShards))
 	var seed [32]byte
 	if cfg.Seed != nil {
