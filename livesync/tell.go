@@ -12,6 +12,8 @@ const (
 	// tellGap is the time between two packets of a tell: 9,000 torrents and 300 KB a second.
 	// A receive buffer of the default size holds 92 such packets, half a second's worth.
 	tellGap = 5 * time.Millisecond
+	// leastTells is the room that the store needs to go on in any case: torrents that have the same hash there it tells together.
+	leastTells = 8
 	// maxFills bounds how often the store is asked for one packet, in case it answers with nothing again and again.
 	maxFills = 64
 )
@@ -79,7 +81,7 @@ func (t *telling) fill(now time.Time, dst []wire.Tell, tells func(time.Time, uin
 			t.endRound()
 			break
 		}
-		if n == len(dst) {
+		if n == len(dst) || k == 0 && len(dst)-n < leastTells {
 			break
 		}
 	}

@@ -46,8 +46,11 @@ func (t *Tracker) Tells(now time.Time, cursor uint64, dst []wire.Tell) (n int, n
 	at := now.Sub(t.start)
 	i, from := cursor>>32, cursor%wholeHash
 	for i < uint64(len(t.shards)) && n < len(dst) {
+		was, place := n, from
 		if n, from = t.shards[i].tells(at, from, dst, n); from == wholeHash {
 			i, from = i+1, 0
+		} else if n == was && from == place {
+			break // what is left of dst has no room for all that have the next hash
 		}
 	}
 	if i >= uint64(len(t.shards)) {
@@ -62,9 +65,8 @@ func (s *shard) tells(at time.Duration, from uint64, dst []wire.Tell, n int) (to
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(at)
-	place, first := torrentPlace{reversed: from}, n // of those of the same hash
+	place, first, last := torrentPlace{reversed: from}, n, from // of those of the same hash
 	for work := tellWork; place.reversed < wholeHash; work-- {
-		before := place.reversed
 		r := s.torrents.next(&place)
 		if r == nil {
 			if work <= 0 {
@@ -72,8 +74,8 @@ func (s *shard) tells(at time.Duration, from uint64, dst []wire.Tell, n int) (to
 			}
 			continue
 		}
-		if place.reversed != before {
-			first = n
+		if place.reversed != last {
+			first, last = n, place.reversed
 		}
 		if n == len(dst) {
 			return first, place.reversed

@@ -51,6 +51,52 @@ func TestTellsWhileTableChanges(t *testing.T) {
 	}
 }
 
+// TestTellsOfSameHash: torrents of the same hash are told once each, wherever they come to lie in what there is room for, and a walk that
+// has no room for all of them comes back to say so.
+func TestTellsOfSameHash(t *testing.T) {
+	for room := 8; room <= wire.MaxTells; room++ {
+		tr := New(Config{Shards: 2, Seed: &[32]byte{byte(room)}}, epoch)
+		clear(tr.key[2:]) // the first four bytes count
+		for i := range tr.shards {
+			tr.shards[i].torrents.key = tr.key
+		}
+		seed := rand.Uint64()
+		rng := rand.New(rand.NewPCG(seed, 0))
+		all := 0
+		for n := range 200 {
+			for same := range 1 + rng.IntN(3) {
+				tr.Learn(epoch, wire.Tell{InfoHash: wire.InfoHash{byte(n), 18: byte(same)}})
+				all++
+			}
+		}
+		count := map[wire.InfoHash]int{}
+		packet := make([]wire.Tell, room)
+		n, cursor, calls := 0, uint64(0), 0
+		for more := true; more; {
+			k, next := tr.Tells(epoch, cursor, packet[n:])
+			n, cursor, more = n+k, next, next != 0
+			if calls++; calls > 2000 {
+				t.Fatalf("seed %d, room for %d: no end", seed, room)
+			}
+			if k > 0 && more {
+				continue // as who fills a packet
+			}
+			for _, e := range packet[:n] {
+				count[e.InfoHash]++
+			}
+			n = 0
+		}
+		for h, c := range count {
+			if c != 1 {
+				t.Errorf("seed %d, room for %d: %x was told %d times", seed, room, h, c)
+			}
+		}
+		if len(count) != all {
+			t.Errorf("seed %d, room for %d: told %d torrents of %d", seed, room, len(count), all)
+		}
+	}
+}
+
 // TestTellsEdges asks with cursors that no walk gave, and walks over nothing.
 func TestTellsEdges(t *testing.T) {
 	tr := newTracker(nil)
