@@ -106,19 +106,25 @@ func (r *Relay) Run(ctx context.Context) error {
 		return fmt.Errorf("relay: %w", err)
 	}
 	defer end()
+	r.carry(ctx)
+	return nil
+}
+
+// carry publishes what waits until ctx ends, and what waits then.
+func (r *Relay) carry(ctx context.Context) {
 	for {
 		select {
 		case b := <-r.waiting:
 			r.publish(b)
+			continue
 		case <-ctx.Done():
-			for {
-				select {
-				case b := <-r.waiting:
-					r.publish(b)
-					continue
-				default:
-				}
-				return nil
+		}
+		for {
+			select {
+			case b := <-r.waiting:
+				r.publish(b)
+			default:
+				return
 			}
 		}
 	}
