@@ -52,8 +52,8 @@ const (
 const trailerSize = 8 + 4 + 12
 
 // controls are the packets that only nodes with a key send, from number 0x53540001 on. What is in
-// them is not looked at.
-var controls = []string{"state", "nack", "gone", "bye", "promise"}
+// them is not looked at, but for how long the parts of changes of lists are.
+var controls = []string{"state", "nack", "gone", "bye", "promise", "edits"}
 
 // layouts of the packets that are lists, by type number. A packet of type 1
 // that is 16 bytes long is a beacon and none of these.
@@ -91,7 +91,9 @@ func decodeSync(b []byte) (p syncPacket, err error) {
 		if len(body) < trailerSize {
 			return p, fmt.Errorf("a %s of %d bytes has no trailer", p.kind, len(b))
 		}
-		p.cutTrailer(body)
+		if body = p.cutTrailer(body); p.kind == "edits" && !wholeEdits(body) {
+			return p, fmt.Errorf("edits of %d bytes are not what their counts say", len(b))
+		}
 		return p, nil
 	}
 	layout, ok := layouts[number]
@@ -113,6 +115,22 @@ func decodeSync(b []byte) (p syncPacket, err error) {
 		}
 	}
 	return p, nil
+}
+
+// wholeEdits reports whether a packet of changes of lists has as many digests and changes as it says, and nothing else.
+func wholeEdits(body []byte) bool {
+	const digest, change, reason = 13, 43, 2 // bytes of each, and where the length of a reason is
+	if len(body) < 2 || len(body) < 2+digest*int(body[0]) {
+		return false
+	}
+	changes, rest := int(body[1]), body[2+digest*int(body[0]):]
+	for ; changes > 0; changes-- {
+		if len(rest) < change || len(rest) < change+int(rest[reason]) {
+			return false
+		}
+		rest = rest[change+int(rest[reason]):]
+	}
+	return len(rest) == 0
 }
 
 // cutTrailer reads the trailer at the end of a body and returns what is before it.

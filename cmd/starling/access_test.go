@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -152,8 +153,15 @@ func TestListRequests(t *testing.T) {
 		{"GET", "/api/v1/deny/" + hexA, 200, `"listed":false`},
 		{"GET", "/api/v1/deny", 200, `"entries":[]`},
 		{"DELETE", "/api/v1/deny/" + hexA + strings.Repeat("0", 24), 200, `"key":"` + hexA + `"`},
+		{"PUT", "/api/v1/deny", 400, "no entry"},
+		{"DELETE", "/api/v1/deny/", 400, "no entry"},
+		{"PUT", "/api/v1/deny\n" + hexA + "0\n", 400, "40 or 64"},
+		{"PUT", "/api/v1/deny\n" + hexA + strings.Repeat("\n", 300), 400, "256"},
+		{"PUT", "/api/v1/deny/" + hexA + "\n" + hexA, 400, "two entries"},
+		{"DELETE", "/api/v1/deny?reason=body\n" + hexA + "\r\n", 200, `"key":"` + hexA + `"`},
 	} {
-		w := change(n, c.method, c.path, "")
+		path, body, _ := strings.Cut(c.path, "\n")
+		w := change(n, c.method, path, body)
 		if w.Code != c.code || !strings.Contains(w.Body.String(), c.says) {
 			t.Errorf("%s %s: %d %s", c.method, c.path, w.Code, w.Body)
 		}
@@ -204,7 +212,17 @@ func TestPrivateMode(t *testing.T) {
 		t.Errorf("added: %+v", answer)
 	}
 	says("/bob-passkey", "8:interval")
-	answer = entryOf(t, must(t, 200, "DELETE", s.Admin, "/api/v1/passkeys/alice-passkey"))
+	if !strings.Contains(answer.Note, "proxies may log") {
+		t.Errorf("a passkey in the path: %q", answer.Note)
+	}
+	req, err := http.NewRequest("DELETE", "http://"+s.Admin+"/api/v1/passkeys", strings.NewReader("alice-passkey\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := answerTo(t, req)
+	if answer = entryOf(t, body); strings.Contains(answer.Note, "proxies") {
+		t.Errorf("revoked: %q", answer.Note)
+	}
 	if answer.Listed || !answer.InFile || answer.Change.Until != nil {
 		t.Errorf("revoked: %+v", answer)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -127,14 +128,20 @@ func entryStatusOf(e *edits.Entry) entryStatus {
 	return x
 }
 
-// listRoutes adds the paths of the lists.
+// listRoutes adds the paths of the lists. Whose passkeys there are is nothing for all who reach the address.
 func (n *node) listRoutes(mux *http.ServeMux) {
 	for name := range listsByName {
 		path := "/api/v1/" + name
-		mux.HandleFunc("GET "+path, n.onList(name, n.serveList))
-		mux.HandleFunc("GET "+path+"/{key...}", n.onList(name, n.serveEntry))
-		mux.HandleFunc("PUT "+path+"/{key...}", n.onList(name, n.changeEntry))
-		mux.HandleFunc("DELETE "+path+"/{key...}", n.onList(name, n.changeEntry))
+		look := func(next http.HandlerFunc) http.HandlerFunc { return next }
+		if name == "passkeys" {
+			look = func(next http.HandlerFunc) http.HandlerFunc { return n.guard.insiders(next, n.guard.readOnly) }
+		}
+		mux.HandleFunc("GET "+path, look(n.onList(name, n.serveList)))
+		mux.HandleFunc("GET "+path+"/{key...}", look(n.onList(name, n.serveEntry)))
+		for _, method := range []string{"PUT ", "DELETE "} {
+			mux.HandleFunc(method+path, n.onList(name, n.changeEntry))
+			mux.HandleFunc(method+path+"/{key...}", n.onList(name, n.changeEntry))
+		}
 	}
 }
 
@@ -214,8 +221,11 @@ func (n *node) changeEntry(w http.ResponseWriter, r *http.Request, of listOf) {
 	if r.Method == http.MethodDelete {
 		e.Op = edits.Remove
 	}
-	var err error
-	if e.Key, err = of.key(r.PathValue("key")); err == nil {
+	text, note, err := entryNamed(r, of)
+	if err == nil {
+		e.Key, err = of.key(text)
+	}
+	if err == nil {
 		err = n.entryValues(now, &e, r.URL.RawQuery)
 	}
 	if err != nil {
@@ -241,7 +251,36 @@ func (n *node) changeEntry(w http.ResponseWriter, r *http.Request, of listOf) {
 	case !kept:
 		a.Note = "a restart of this node forgets it, unless another node knows it: it is kept in a state directory"
 	}
+	a.Note = strings.TrimPrefix(a.Note+note, "; ")
 	serveJSON(w, http.StatusOK, a)
+}
+
+// mostEntryText is how long an entry is at most in the body of a request.
+const mostEntryText = 256
+
+// entryNamed returns which entry a request to change one names, in its path or, so that no log of a proxy has it, in its body; and what is to be said
+// of that.
+func entryNamed(r *http.Request, of listOf) (text, note string, err error) {
+	b, err := io.ReadAll(io.LimitReader(r.Body, mostEntryText+1))
+	if err != nil {
+		return "", "", err
+	}
+	body := strings.TrimRight(string(b), "\r\n")
+	text = r.PathValue("key")
+	switch {
+	case body == "" && text == "":
+		return "", "", errors.New("no entry: it stands at the end of the path, or is the body of the request")
+	case body == "":
+		if of.kind == edits.Passkey && !strings.HasPrefix(text, digestMark) {
+			note = "; the passkey stood in the path, which proxies may log: send it as the body of a request to /api/v1/passkeys"
+		}
+		return text, note, nil
+	case text != "":
+		return "", "", errors.New("two entries: one at the end of the path, one in the body of the request")
+	case len(b) > mostEntryText:
+		return "", "", fmt.Errorf("the body is one entry, of up to %d bytes", mostEntryText)
+	}
+	return body, "", nil
 }
 
 // entryValues reads what a change says beside its key: for=D or until=DAY, and reason=TEXT, which is name=TEXT of a passkey.

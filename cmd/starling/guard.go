@@ -16,7 +16,7 @@ import (
 // guard decides what a request at the admin address may do:
 //
 //	Host is an IP address, localhost or a name of --admin-host ---------------- else 403
-//	GET, HEAD       anybody who reaches the address; profiles from a loopback address, or with the token
+//	GET, HEAD       anybody who reaches the address; profiles and passkeys at a loopback address, or with the token
 //	anything else   with --admin-token-file: Authorization: Bearer and the token
 //	                without: a loopback address, a source on this host and no Origin header
 //
@@ -56,6 +56,9 @@ var guardRefusalNames = [guardRefusals]string{"host", "origin", "source", "read_
 // rule puts names and a token in force, and reports whether they are others than before.
 func (g *guard) rule(hosts []string, token adminToken) (changed bool) {
 	was := g.allowed.Swap(&guardRules{hosts, token})
+	if was != nil && was.token != token {
+		g.guesses.forget()
+	}
 	return was == nil || was.token != token || !slices.Equal(was.hosts, hosts)
 }
 
@@ -80,17 +83,27 @@ func (g *guard) protect(next http.Handler) http.Handler {
 
 // profiles returns next for those who may look into the process.
 func (g *guard) profiles(next http.HandlerFunc) http.HandlerFunc {
+	return g.insiders(next, http.NotFound)
+}
+
+// insiders returns next for a loopback address and for those who have the token; without one others get what otherwise answers.
+func (g *guard) insiders(next, otherwise http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		rules := g.allowed.Load()
 		switch {
 		case g.loopback:
 			next(w, r)
 		case rules.token == (adminToken{}):
-			http.NotFound(w, r)
+			otherwise(w, r)
 		case g.checkToken(w, r, rules.token):
 			next(w, r)
 		}
 	}
+}
+
+// readOnly refuses what only insiders may.
+func (g *guard) readOnly(w http.ResponseWriter, _ *http.Request) {
+	g.refuse(w, guardReadOnly, http.StatusForbidden, "other hosts reach this admin address: it says this only with --admin-token-file")
 }
 
 // hostAllowed reports whether a Host header, with or without a port, is one under which no page of the web can be.
@@ -125,7 +138,7 @@ func (g *guard) mayChange(w http.ResponseWriter, r *http.Request, rules *guardRu
 }
 
 // checkToken reports whether a request has the token; if not, it is answered. A source that gave wrong ones too often is not heard
-// for a while, however right its next one is.
+// for a while, however right its next one is, unless the right one came from there before.
 func (g *guard) checkToken(w http.ResponseWriter, r *http.Request, token adminToken) bool {
 	given, ok := bearer(r.Header["Authorization"])
 	if !ok {
@@ -133,19 +146,25 @@ func (g *guard) checkToken(w http.ResponseWriter, r *http.Request, token adminTo
 		g.refuse(w, guardMissing, http.StatusUnauthorized, "this needs the token of --admin-token-file, as Authorization: Bearer TOKEN")
 		return false
 	}
-	from := guesserOf(r.RemoteAddr)
-	if wait := g.guesses.take(time.Now(), from); wait > 0 {
+	now, from := time.Now(), guesserOf(r.RemoteAddr)
+	wait := g.guesses.take(now, from)
+	right := false
+	if wait <= 0 || g.guesses.knows(now, from) {
+		sum := sha256.Sum256([]byte(given))
+		right = subtle.ConstantTimeCompare(sum[:], token[:]) == 1
+	}
+	switch {
+	case right && wait > 0: // nothing was counted
+	case right:
+		g.guesses.right(now, from)
+	case wait > 0:
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		g.refuse(w, guardGuesses, http.StatusTooManyRequests, "too many wrong tokens")
-		return false
-	}
-	if sum := sha256.Sum256([]byte(given)); subtle.ConstantTimeCompare(sum[:], token[:]) != 1 {
+	default:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="starling", error="invalid_token"`)
 		g.refuse(w, guardToken, http.StatusUnauthorized, "the token is wrong")
-		return false
 	}
-	g.guesses.right(from)
-	return true
+	return right
 }
 
 // refuse answers and counts a request that may not be.

@@ -123,7 +123,7 @@ func askFrom(n *node, method, path, from, token string) *httptest.ResponseRecord
 	return w
 }
 
-// TestProfiles: they are for this host, and for whoever has the token.
+// TestProfiles: they and the names behind passkeys are for this host, and for whoever has the token.
 func TestProfiles(t *testing.T) {
 	token := setting{"", []string{writeToken(t, testToken)}}
 	for _, tt := range []struct {
@@ -140,6 +140,12 @@ func TestProfiles(t *testing.T) {
 		{map[string]setting{"admin": {"", []string{"0.0.0.0:0"}}, "admin-token-file": token}, testToken, 200},
 	} {
 		n := testNode(t, tt.settings)
+		keys := map[int]int{200: 409, 404: 403, 401: 401}[tt.want] // this node has no list of passkeys
+		for _, path := range []string{"/api/v1/passkeys", "/api/v1/passkeys/some-passkey"} {
+			if w := askFrom(n, "GET", path, "127.0.0.1:4711", tt.token); w.Code != keys {
+				t.Errorf("%+v, %s: %d", tt, path, w.Code)
+			}
+		}
 		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/%64ebug/pprof/heap"} {
 			if w := askFrom(n, "GET", path, "127.0.0.1:4711", tt.token); w.Code != tt.want {
 				t.Errorf("%+v, %s: %d", tt, path, w.Code)
@@ -185,8 +191,8 @@ func TestGuessing(t *testing.T) {
 	}
 }
 
-// TestGuesses plays many sources against the bound: none is ever heard more often than it may be, whoever else guesses, right tokens
-// cost nothing, and the table keeps its size.
+// TestGuesses plays many sources against the bound: one that is always there is never heard more often than it may be, whoever else guesses, nor are
+// others while there is room for all; right tokens cost nothing, and the tables keep their size.
 func TestGuesses(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -194,33 +200,63 @@ func TestGuesses(t *testing.T) {
 	began := time.Unix(1_700_000_000, 0)
 	now := began
 	wrong := make(map[netip.Addr]int)
+	sources := 1 + rng.IntN(maxGuessers*3/2)
+	steady := netip.AddrFrom4([4]byte{192, 0, 2, 1}) // one that does nothing else
 	for range 20_000 {
 		now = now.Add(time.Duration(rng.Int64N(int64(20 * time.Millisecond))))
-		from := netip.AddrFrom4([4]byte{10, 0, byte(rng.IntN(8)), byte(rng.IntN(256))})
+		n := rng.IntN(sources)
+		from := netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})
 		if rng.IntN(3) == 0 {
-			from = netip.AddrFrom4([4]byte{192, 0, 2, 1}) // one that does nothing else
+			from = steady
 		}
 		if g.take(now, from) > 0 {
 			continue
 		}
 		if rng.IntN(4) == 0 {
-			g.right(from)
+			g.right(now, from)
 			continue
 		}
 		wrong[from]++
-		if most := guessBurst + int(now.Sub(began)/guessEvery); wrong[from] > most {
+		if most := guessBurst + int(now.Sub(began)/guessEvery); wrong[from] > most && (from == steady || sources < maxGuessers) {
 			t.Fatalf("seed %d: %s gave %d wrong tokens in %v", seed, from, wrong[from], now.Sub(began))
 		}
 	}
-	if len(g.free) > maxGuessers+1 {
-		t.Errorf("seed %d: %d sources are remembered", seed, len(g.free))
+	if len(g.free) > maxGuessers || len(g.known) > maxKnown {
+		t.Errorf("seed %d: %d and %d sources are remembered", seed, len(g.free), len(g.known))
 	}
 	g = guesses{}
 	for range 1000 {
 		if g.take(now, netip.Addr{}) > 0 {
 			t.Fatal("right tokens are counted")
 		}
-		g.right(netip.Addr{})
+		g.right(now, netip.Addr{})
+	}
+}
+
+// TestNobodyLocksOut: however many sources guess, and whether they do so behind the address of the operator, who has the right token is heard.
+func TestNobodyLocksOut(t *testing.T) {
+	n := testNode(t, map[string]setting{"admin-token-file": {"", []string{writeToken(t, testToken)}}})
+	put := func(from, token string) int { return askFrom(n, "DELETE", "/api/v1/limit", from, token).Code }
+	if got := put("10.0.0.1:1", testToken); got != 200 {
+		t.Fatal(got)
+	}
+	for i := range 3 * maxGuessers {
+		n.guard.guesses.take(time.Now(), guesserOf(fmt.Sprintf("[2001:db8:%x::1]:1", i)))
+	}
+	for range guessBurst {
+		put("10.0.0.1:2", "guess")
+	}
+	for _, from := range []string{"10.0.0.1:3", "10.0.0.9:1", "[2001:db8:ffff::1]:1"} {
+		if got := put(from, testToken); got != 200 {
+			t.Errorf("%s: %d", from, got)
+		}
+	}
+	if got := put("10.0.0.1:2", "guess"); got != 429 {
+		t.Errorf("one more guess: %d", got)
+	}
+	n.guard.rule(nil, adminTokenOf("another-token-of-22"))
+	if got := put("10.0.0.1:3", "another-token-of-22"); got != 429 {
+		t.Errorf("with another token an address is known: %d", got)
 	}
 }
 

@@ -11,14 +11,21 @@ import (
 const (
 	guessBurst   = 10              // wrong tokens running from one source
 	guessEvery   = 6 * time.Second // and then one in this time
-	maxGuessers  = 1024            // sources that are told apart
+	maxGuessers  = 1024            // sources that are remembered
+	maxKnown     = 64              // sources of right tokens, likewise
+	knownFor     = 24 * time.Hour  // how long they are
 	guesserBits6 = 64              // of an IPv6 address: who has one has all of these
 )
 
 // guesses bounds how often each source may give a wrong token. The zero value is ready.
+//
+// Who has the right token is heard beside others that guess: those from elsewhere never count for it, and at an address from which it came before, such as
+// that of a proxy which they share, it is heard however many wrong ones come from there. Nobody can be told apart for ever: of too many sources
+// that one is forgotten whose wrong tokens would be forgotten first.
 type guesses struct {
-	mu   sync.Mutex               // guards free
-	free map[netip.Addr]time.Time // when the wrong tokens of a source are forgotten
+	mu    sync.Mutex               // guards the rest
+	free  map[netip.Addr]time.Time // when the wrong tokens of a source are forgotten
+	known map[netip.Addr]time.Time // when the right token came from a source last
 }
 
 // guesserOf returns who is behind the other end of a connection: an IPv4 address or an IPv6 network.
@@ -42,35 +49,63 @@ func (g *guesses) take(now time.Time, from netip.Addr) (wait time.Duration) {
 	if g.free == nil {
 		g.free = make(map[netip.Addr]time.Time)
 	}
-	if len(g.free) >= maxGuessers {
-		maps.DeleteFunc(g.free, func(_ netip.Addr, free time.Time) bool { return !free.After(now) })
-	}
-	from = g.known(from)
-	free := g.free[from]
+	free, old := g.free[from]
 	if free.Before(now) {
 		free = now
 	}
 	if wait = free.Sub(now) - (guessBurst-1)*guessEvery; wait > 0 {
 		return wait
 	}
+	if !old && len(g.free) >= maxGuessers {
+		maps.DeleteFunc(g.free, func(_ netip.Addr, free time.Time) bool { return !free.After(now) })
+		makeRoom(g.free, maxGuessers)
+	}
 	g.free[from] = free.Add(guessEvery)
 	return 0
 }
 
 // right takes back what take counted: the token was right.
-func (g *guesses) right(from netip.Addr) {
+func (g *guesses) right(now time.Time, from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	from = g.known(from)
 	if free, ok := g.free[from]; ok {
 		g.free[from] = free.Add(-guessEvery)
 	}
+	if g.known == nil {
+		g.known = make(map[netip.Addr]time.Time)
+	}
+	if _, old := g.known[from]; !old {
+		makeRoom(g.known, maxKnown)
+	}
+	g.known[from] = now
 }
 
-// known returns under which address a source is counted: those for whom there is no room share one.
-func (g *guesses) known(from netip.Addr) netip.Addr {
-	if _, ok := g.free[from]; !ok && len(g.free) >= maxGuessers {
-		return netip.Addr{}
+// knows reports whether the right token came from a source not long ago.
+func (g *guesses) knows(now time.Time, from netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last, ok := g.known[from]
+	return ok && now.Sub(last) < knownFor
+}
+
+// forget is told that there is another token.
+func (g *guesses) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.known)
+}
+
+// makeRoom takes the earliest source out of a table that is full.
+func makeRoom(table map[netip.Addr]time.Time, most int) {
+	if len(table) < most {
+		return
 	}
-	return from
+	var earliest netip.Addr
+	var at time.Time
+	for from, t := range table {
+		if at.IsZero() || t.Before(at) {
+			earliest, at = from, t
+		}
+	}
+	delete(table, earliest)
 }

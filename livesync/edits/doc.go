@@ -23,8 +23,8 @@
 //
 // # Bounds
 //
-// Each kind has a number of entries that it holds at most. What goes beyond is refused, and counted; entries that ended go first. A kind that
-// is not known here is neither stored nor sent on, and not compared: an old node and a new one share what both know.
+// Each kind has a number of entries that it holds at most. What goes beyond is refused, and counted; entries that ended take room until they are
+// forgotten. A kind that is not known here is neither stored nor sent on, and not compared: an old node and a new one share what both know.
 //
 // [Machine] is told the time and returns what to send; it has a lock of its own, for the API's sake. The memory of an entry is some 80 bytes without
 // pointers, and its reason, if it has one.

@@ -1,6 +1,7 @@
 package edits
 
 import (
+	"container/heap"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -171,11 +172,13 @@ func (m *Machine) countEnds(now time.Time) {
 		l := m.lists[kind]
 		for i := range l.parts {
 			for k, r := range l.parts[i].all {
-				e := l.entry(kind, &k, r)
-				m.ends.add(now, &e)
+				if r.end != 0 {
+					m.ends = append(m.ends, end{endOf(now, r.end), id{kind, k}})
+				}
 			}
 		}
 	}
+	heap.Init(&m.ends)
 }
 
 func (m *Machine) tell(e *Entry) {

@@ -131,14 +131,17 @@ func (h *ends) Pop() any {
 
 // add notes when an entry ends, or is forgotten when it has.
 func (h *ends) add(now time.Time, e *Entry) {
-	if e.End == 0 {
-		return
+	if e.End != 0 {
+		heap.Push(h, end{endOf(now, e.End), id{e.Kind, e.Key}})
 	}
-	at := e.End
-	if e.Ended(now) {
-		at += keepEnded
+}
+
+// endOf returns when an entry with an end is looked at next.
+func endOf(now time.Time, at int64) int64 {
+	if now.Unix() >= at {
+		return at + keepEnded
 	}
-	heap.Push(h, end{at, id{e.Kind, e.Key}})
+	return at
 }
 
 // due takes out the first entry whose time has come.
