@@ -3,6 +3,7 @@ package tracker
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"starling/tracker/stream"
 )
 
 // httpLoop serves the connections of one listening socket in one goroutine, without one for each of them: most of what a request costs is
@@ -40,17 +43,24 @@ type httpLoop struct {
 	conns    []*loopConn // the same, by descriptor
 	free     *loopConn   // for the next ones, a list
 	current  *loopConn   // that is being answered
+	unread   bool        // there may be more than was read of it
 
 	// What it waits with.
 	epoll  *os.File
-	raw    syscall.RawConn       // of epoll
-	look   func(fd uintptr) bool // lookOnce
-	events [256]unix.EpollEvent  // the most that are taken at once
-	ready  int                   // events
-	failed error                 // of looking
-	armed  time.Time             // the deadline of epoll
+	raw    syscall.RawConn             // of epoll
+	look   func(fd uintptr) bool       // lookOnce
+	calls  stream.Caller               // those that do not wait
+	events [loopEvents]unix.EpollEvent // the most that are taken at once
+	ready  int                         // events
+	failed error                       // of looking
+	armed  time.Time                   // the deadline of epoll
+	bell   int                         // an eventfd in epoll, which the loop wakes itself with
+	told   time.Time                   // when the scheduler was last told of a call
+	waited time.Time                   // when the loop last went on after others could run; zero: they can now
+	yields bool                        // it is their turn before the loop looks again
 
 	// Accepting.
+	accepts    int           // how many connections are accepted before others have their turn, loopAccepts at most
 	spare      int           // descriptor that is given up when there are no others; -1: there is none
 	pause      time.Duration // the last one after a failure to accept
 	resume     time.Time     // when the listening socket is looked at again; zero: it is
@@ -61,8 +71,12 @@ type httpLoop struct {
 const (
 	// wheelTick is how late a deadline may be noticed.
 	wheelTick = 250 * time.Millisecond
-	// loopAccepts is how many connections are accepted before others have their turn.
-	loopAccepts = 64
+	// loopEvents is how many events are taken at once, and loopAccepts how many connections are accepted then: some 300 us of work.
+	loopEvents, loopAccepts = 32, 16
+	// loopTurn is how long the loop may go on without a wait before it lets others run, as soon as it has done what was there.
+	loopTurn = 300 * time.Microsecond
+	// tellEach is how long the loop may go on without the scheduler's knowing of a call, see package stream.
+	tellEach = 10 * time.Millisecond
 	// loopRead is how much is read at once: some 80 pipelined requests.
 	loopRead = 16 << 10
 )
@@ -86,6 +100,7 @@ func (l *httpListener) newLoop(ln *net.TCPListener, number int) (*httpLoop, erro
 		unix.Close(o.listener)
 		return nil, err
 	}
+	o.accepts = 1
 	o.openSpare()
 	return o, nil
 }
@@ -104,8 +119,24 @@ func (o *httpLoop) openEpoll() error {
 	if err == nil {
 		err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, o.listener, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(o.listener)})
 	}
+	if err == nil {
+		err = o.openBell(fd)
+	}
 	if err != nil {
 		o.epoll.Close()
+	}
+	return err
+}
+
+// openBell makes the bell. It is never read: each ring is an event of its own.
+func (o *httpLoop) openBell(epoll int) error {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	o.bell = fd
+	if err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)}); err != nil {
+		unix.Close(fd)
 	}
 	return err
 }
@@ -118,7 +149,9 @@ func (o *httpLoop) run() error {
 		if err := o.await(); err != nil {
 			return err
 		}
-		o.now = time.Now()
+		if o.now = time.Now(); o.waited.IsZero() {
+			o.waited = o.now
+		}
 		o.round()
 		switch {
 		case !o.lastRead.IsZero():
@@ -135,8 +168,9 @@ func (o *httpLoop) run() error {
 	}
 }
 
-// await waits for events, or until there is something to do without one.
+// await waits for events, or until there is something to do without one. A loop that has not waited for long lets others run first.
 func (o *httpLoop) await() error {
+	o.yields = !o.waited.IsZero() && o.now.Sub(o.waited) > loopTurn
 	err := o.raw.Read(o.look)
 	if err == nil {
 		return o.failed
@@ -154,27 +188,35 @@ func (o *httpLoop) await() error {
 
 // lookLate takes the events there are when the time to wait for them is over: on a busy machine it may be before anybody looked at what came in it.
 func (o *httpLoop) lookLate() error {
-	var failed error
-	if err := o.raw.Control(func(fd uintptr) { o.ready, failed = unix.EpollWait(int(fd), o.events[:], 0) }); err != nil {
+	if err := o.raw.Control(o.take); err != nil {
 		return err
 	}
-	if o.ready = max(o.ready, 0); failed != nil {
-		return os.NewSyscallError("epoll_wait", failed)
+	return o.failed
+}
+
+// take takes the events there are.
+func (o *httpLoop) take(epoll uintptr) {
+	tell := o.now.Sub(o.told) > tellEach
+	if tell {
+		o.told = o.now
 	}
-	return nil
+	n, errno := o.calls.Ready(int(epoll), o.events[:], tell)
+	o.ready, o.failed = max(n, 0), nil
+	if errno != 0 {
+		o.failed = os.NewSyscallError("epoll_wait", errno)
+	}
 }
 
 // lookOnce takes the events there are. The runtime's poller asks it at first, and again when there may be some.
 func (o *httpLoop) lookOnce(fd uintptr) (done bool) {
-	o.ready, o.failed = unix.EpollWait(int(fd), o.events[:], 0)
-	if o.failed != nil {
-		o.ready = 0
-		o.failed = os.NewSyscallError("epoll_wait", o.failed)
+	if o.yields && o.ring() {
+		o.yields, o.waited = false, time.Time{}
+		return false
+	}
+	if o.take(fd); o.ready > 0 || o.failed != nil {
 		return true
 	}
-	if o.ready > 0 {
-		return true
-	}
+	o.waited, o.accepts = time.Time{}, 1
 	if at := o.wakeUp(); !at.Equal(o.armed) {
 		o.armed = at
 		o.epoll.SetReadDeadline(at)
@@ -184,6 +226,16 @@ func (o *httpLoop) lookOnce(fd uintptr) (done bool) {
 	}
 	return false
 }
+
+// ring has the loop woken as soon as everybody else who can run has had a turn, and the runtime's poller been asked who can: it asks while
+// nobody can run, or every 10 ms.
+func (o *httpLoop) ring() bool {
+	_, err := unix.Write(o.bell, oneRing)
+	return err == nil
+}
+
+// oneRing is 1, as an eventfd takes it.
+var oneRing = binary.NativeEndian.AppendUint64(nil, 1)
 
 // wakeUp returns when there is something to do without an event; zero: never.
 func (o *httpLoop) wakeUp() (at time.Time) {
@@ -214,10 +266,12 @@ func (o *httpLoop) round() {
 	}
 	accepting := false
 	for _, e := range o.events[:o.ready] {
-		if int(e.Fd) == o.listener {
+		switch fd := int(e.Fd); {
+		case fd == o.listener:
 			accepting = true
-		} else if c := o.conns[e.Fd]; c != nil { // else it was closed in this round
-			o.serve(c)
+		case fd == o.bell:
+		case o.conns[fd] != nil: // else it was closed in this round
+			o.serve(o.conns[fd], e.Events)
 		}
 	}
 	if accepting {
@@ -228,6 +282,7 @@ func (o *httpLoop) round() {
 
 // stopAccepting closes the listening socket, after a last look at what waits there. The connections there are have drainTime left.
 func (o *httpLoop) stopAccepting() {
+	o.accepts = 4 * loopAccepts
 	o.accept()
 	o.control(unix.EPOLL_CTL_DEL, o.listener, 0) // it lives on when somebody else has it, too
 	unix.Close(o.listener)
@@ -243,7 +298,7 @@ func (o *httpLoop) close() {
 			o.drop(c)
 		}
 	}
-	for _, fd := range []int{o.listener, o.spare} {
+	for _, fd := range []int{o.listener, o.spare, o.bell} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}

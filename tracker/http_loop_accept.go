@@ -1,50 +1,51 @@
 package tracker
 
 import (
-	"errors"
 	"net"
-	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// accept accepts connections and serves them at once.
+// accept accepts connections and serves them at once: one when the loop has just waited, and twice as many each time that there were so many. To find that
+// there are no more costs the system nearly as much as a connection does; that epoll has no more to tell costs it little.
 func (o *httpLoop) accept() {
-	for range loopAccepts {
-		fd, addr, err := unix.Accept4(o.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch {
-		case err == nil:
+	for range o.accepts {
+		fd, from, errno := o.calls.Accept(o.listener)
+		switch errno {
+		case 0:
 			o.pause = 0
 			o.x.tally.connects.Add(1)
-			o.serve(o.newConn(fd, addrOf(addr)))
-		case errors.Is(err, unix.EAGAIN):
+			o.serve(o.newConn(fd, from), 0)
+		case unix.EAGAIN:
 			return
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+		case unix.EINTR, unix.ECONNABORTED:
 		default:
 			o.x.tally.refuse(refuseAccept)
-			if !o.shed(err) {
+			if !o.shed(errno) {
 				o.rest()
 				return
 			}
 		}
 	}
+	o.accepts = min(2*o.accepts, loopAccepts)
 }
 
 // shed gets rid of a connection when there are no descriptors left, so that its client hears of it and the others behind it are seen. It
 // reports whether that was possible.
-func (o *httpLoop) shed(err error) bool {
-	if o.spare < 0 || !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+func (o *httpLoop) shed(errno syscall.Errno) bool {
+	if o.spare < 0 || errno != unix.EMFILE && errno != unix.ENFILE {
 		return false
 	}
 	unix.Close(o.spare)
-	fd, _, err := unix.Accept4(o.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	if err == nil {
-		unix.Close(fd)
+	fd, _, errno := o.calls.Accept(o.listener)
+	if errno == 0 {
+		o.calls.Close(fd)
 	}
 	o.openSpare()
-	return err == nil && o.spare >= 0
+	return errno == 0 && o.spare >= 0
 }
 
 // openSpare takes a descriptor to have one when there are no others.
@@ -80,17 +81,6 @@ func (o *httpLoop) control(op, fd int, events uint32) error {
 		return cerr
 	}
 	return err
-}
-
-// addrOf returns the address of a client, in its own family.
-func addrOf(a unix.Sockaddr) netip.Addr {
-	switch a := a.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(a.Addr)
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(a.Addr).Unmap()
-	}
-	return netip.Addr{}
 }
 
 // handOver gives a connection to a goroutine of its own, with what was read and not eaten, what is to be written yet, and

@@ -1,7 +1,6 @@
 package tracker
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
@@ -41,23 +40,26 @@ func (o *httpLoop) drop(c *loopConn) {
 		o.places.leave(c.from)
 	}
 	if c.fd >= 0 {
-		unix.Close(c.fd)
+		o.calls.Close(c.fd)
 	}
 	*c = loopConn{timed: timed{next: o.free}}
 	o.free = c
 }
 
-// serve reads what a connection has brought, answers it, and closes or parks the connection.
-func (o *httpLoop) serve(c *loopConn) {
+// serve reads what a connection has brought, answers it, and closes or parks the connection. The event that it is about is edge-triggered, so
+// it is asked for anew when there may be more than was read.
+func (o *httpLoop) serve(c *loopConn, event uint32) {
 	x := o.x
 	x.in, x.out = append(x.in[:0], c.in...), x.out[:0]
 	if o.paced.Load() != nil && c.linger == 0 {
 		o.handOver(c, readOn)
 		return
 	}
-	n, err := unix.Read(c.fd, x.in[len(x.in):cap(x.in)])
+	room := x.in[len(x.in):cap(x.in)]
+	n, errno := o.calls.Receive(c.fd, room)
+	o.unread = n == len(room) || event&^unix.EPOLLIN != 0 // an end behind it is told of once
 	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR): // the event was another's, or comes again
+	case errno == unix.EAGAIN: // the event was another's
 		wait := firstTimeout
 		if c.parked {
 			wait = 0
@@ -68,6 +70,8 @@ func (o *httpLoop) serve(c *loopConn) {
 	case c.linger > 0:
 		if c.linger--; c.linger == 0 {
 			o.drop(c)
+		} else {
+			o.park(c, 0)
 		}
 	default:
 		x.in = x.in[:len(x.in)+n]
@@ -115,17 +119,12 @@ func (o *httpLoop) answer(c *loopConn) {
 // send writes the answers in x.out, and reports whether the connection goes on. The last ones wait for the connection's end, to
 // leave together with it.
 func (o *httpLoop) send(c *loopConn, p progress) bool {
-	var n int
-	var err error
-	if p == finished || p == misspoken {
-		n, err = unix.SendmsgN(c.fd, o.x.out, nil, nil, unix.MSG_MORE)
-	} else {
-		n, err = unix.Write(c.fd, o.x.out)
-	}
-	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+	n, errno := o.calls.Send(c.fd, o.x.out, p == finished || p == misspoken)
+	switch errno {
+	case 0:
+	case unix.EAGAIN:
 		n = 0
-	case err != nil:
+	default:
 		o.drop(c)
 		return false
 	}
@@ -138,6 +137,9 @@ func (o *httpLoop) send(c *loopConn, p progress) bool {
 	return false
 }
 
+// parkedEvents are those that a parked connection is looked at for. They come when something changes, and when they are asked for.
+const parkedEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+
 // park keeps a connection open until more comes of it, for so long at most; 0: for as long as it was to wait anyway.
 func (o *httpLoop) park(c *loopConn, wait time.Duration) {
 	due := o.tick(o.now.Add(wait)) + 1
@@ -145,9 +147,12 @@ func (o *httpLoop) park(c *loopConn, wait time.Duration) {
 		if wait > 0 {
 			o.wheel.move(c, due)
 		}
+		if o.unread {
+			o.control(unix.EPOLL_CTL_MOD, c.fd, parkedEvents)
+		}
 		return
 	}
-	if !o.seat(c) || o.control(unix.EPOLL_CTL_ADD, c.fd, unix.EPOLLIN|unix.EPOLLRDHUP) != nil {
+	if !o.seat(c) || o.control(unix.EPOLL_CTL_ADD, c.fd, parkedEvents) != nil {
 		o.drop(c)
 		return
 	}
