@@ -24,6 +24,7 @@ type contender struct {
 func contenders(starling, self string, env func(string) string) []contender {
 	all := []contender{{name: "starling", command: []string{
 		starling, "serve", "--http", where, "--udp", where, "--admin", "none", "--livesync-interface", "none", "--log-level", "error",
+		"--full-scrape", "127.0.0.0/8",
 	}}, {name: "floor", command: []string{self, "-floor"}, floor: true}}
 	for _, variable := range []string{"OPENTRACKER", "CHIHAYA", "MOCHI", "OTHER"} {
 		if command := strings.Fields(env(variable)); len(command) > 0 {

@@ -10,6 +10,8 @@
 //	http          HTTP, connections kept alive
 //	http, each    HTTP, a connection for each request
 //	memory        resident bytes for each peer filled in, what it had before not counted
+//	fullscrape    scrapes of all torrents, and announces' p99 at the fixed rate beside them; only when it is asked for, with a world to match:
+//	              -measures fullscrape -torrents 1000000 -skew -1
 //
 // It prints medians over the rounds, and for each other tracker the ratio of our median to its. One of them is the floor: this program on the sockets that
 // our tracker has, which answers the same bytes to everybody, by recvmmsg over UDP and from the accept loop over HTTP.
@@ -55,8 +57,9 @@ func main() {
 	flag.Float64Var(&o.skew, "skew", 0.8, "of the torrents' popularity; -1: all the same")
 	flag.IntVar(&o.numWant, "numwant", 74, "peers that each announce asks for")
 	flag.Float64Var(&o.paced, "paced", 20_000, "requests a second of the paced measure")
-	measures := flag.String("measures", strings.Join(allMeasures, ","), "which are taken, with commas between them")
+	measures := flag.String("measures", strings.Join(usualMeasures, ","), "which are taken, with commas between them")
 	floor := flag.Bool("floor", false, "be the floor: answer on "+where+" and know nothing")
+	scrape := flag.String("scrape", "", "be who asks "+where+" for full scrapes in this `CODING`, and print how long they take")
 	flag.Parse()
 	o.measures = strings.Split(*measures, ",")
 	for _, m := range o.measures {
@@ -68,6 +71,13 @@ func main() {
 	if *floor {
 		fmt.Fprintln(os.Stderr, "trackers-bench:", serveFloor(where))
 		os.Exit(1)
+	}
+	if *scrape != "" {
+		if err := scrapeOn(*scrape); err != nil {
+			fmt.Fprintln(os.Stderr, "trackers-bench:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	o.log = os.Stderr
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -23,23 +23,45 @@ const (
 	eachCPU
 	eachRate
 	bytesPerPeer
+	fullPlain
+	fullGzip
+	fullZstd
+	fullFirst
+	fullPlainBusy
+	fullGzipBusy
+	fullZstdBusy
+	fullIdleP99
+	fullPlainP99
+	fullGzipP99
+	fullZstdP99
 	figures
 
 	none = -1
 )
 
 var figureNames = [figures]string{
-	udpCPU:       "udp, CPU an answer, us",
-	udpRate:      "udp, answers a second",
-	pacedCPU:     "udp paced, CPU an answer, us",
-	pacedP50:     "udp paced, p50, us",
-	pacedP99:     "udp paced, p99, us",
-	halfP99:      "udp at half load, p99, us",
-	keptCPU:      "http kept alive, CPU an answer, us",
-	keptRate:     "http kept alive, answers a second",
-	eachCPU:      "http one connection each, CPU an answer, us",
-	eachRate:     "http one connection each, answers a second",
-	bytesPerPeer: "resident bytes a peer",
+	udpCPU:        "udp, CPU an answer, us",
+	udpRate:       "udp, answers a second",
+	pacedCPU:      "udp paced, CPU an answer, us",
+	pacedP50:      "udp paced, p50, us",
+	pacedP99:      "udp paced, p99, us",
+	halfP99:       "udp at half load, p99, us",
+	keptCPU:       "http kept alive, CPU an answer, us",
+	keptRate:      "http kept alive, answers a second",
+	eachCPU:       "http one connection each, CPU an answer, us",
+	eachRate:      "http one connection each, answers a second",
+	bytesPerPeer:  "resident bytes a peer",
+	fullPlain:     "full scrape plain, ms",
+	fullGzip:      "full scrape with gzip, ms",
+	fullZstd:      "full scrape with zstd, ms",
+	fullFirst:     "its first byte, ms",
+	fullPlainBusy: "beside announces, plain, ms",
+	fullGzipBusy:  "beside announces, gzip, ms",
+	fullZstdBusy:  "beside announces, zstd, ms",
+	fullIdleP99:   "udp paced, p99 without one, us",
+	fullPlainP99:  "udp paced, p99 beside plain, us",
+	fullGzipP99:   "udp paced, p99 beside gzip, us",
+	fullZstdP99:   "udp paced, p99 beside zstd, us",
 }
 
 // results are what a tracker came to: for each figure one value a round.
@@ -60,8 +82,13 @@ func (r *results) add(figure int, v float64) {
 // does not ask for more than the system gives holds them.
 const inFlight = 256
 
-// allMeasures are what may be measured.
-var allMeasures = []string{"udp", "paced", "half", "http", "each"}
+// usualMeasures are what is measured unless something else is asked for; allMeasures are what may be.
+var (
+	usualMeasures = []string{"udp", "paced", "half", "http", "each"}
+	allMeasures   = append(slices.Clone(usualMeasures), fullMeasure)
+)
+
+const fullMeasure = "fullscrape"
 
 // session is one tracker in one round.
 type session struct {
@@ -123,6 +150,9 @@ func (s *session) all() error {
 		r.add(m.rate, report.Answers())
 		r.add(m.p50s, micros(report.Latency.Quantile(0.5)))
 		r.add(m.p99s, micros(report.Latency.Quantile(0.99)))
+	}
+	if slices.Contains(s.options.measures, fullMeasure) {
+		return s.fullScrape()
 	}
 	return nil
 }

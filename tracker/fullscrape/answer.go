@@ -39,7 +39,9 @@ func (s *Scrape) Answer(ctx context.Context, conn net.Conn, r *wire.Request, f F
 		s.unavailable(conn, err)
 		return
 	}
-	out := &connWriter{scrape: s, conn: conn}
+	pause := newBreath()
+	defer pause.close()
+	out := &connWriter{scrape: s, conn: conn, pause: pause}
 	if err := s.send(out, packed, r, f); err != nil {
 		cut(conn)
 		return
@@ -84,11 +86,11 @@ func (s *Scrape) send(out *connWriter, packed *packedReader, r *wire.Request, f 
 		return err
 	}
 	if !chunked {
-		return writeBody(out, packed, coding, f)
+		return writeBody(out, packed, coding, f, out.pause)
 	}
 	whole := bufio.NewWriterSize(out, 2*pieceSize) // a chunk in one write, with its length
 	body := httputil.NewChunkedWriter(whole)
-	if err := writeBody(body, packed, coding, f); err != nil {
+	if err := writeBody(body, packed, coding, f, out.pause); err != nil {
 		return err
 	}
 	body.Close()
@@ -97,16 +99,17 @@ func (s *Scrape) send(out *connWriter, packed *packedReader, r *wire.Request, f 
 }
 
 // writeBody writes the torrents in a coding and format.
-func writeBody(w io.Writer, packed io.Reader, coding string, f Format) error {
+func writeBody(w io.Writer, packed io.Reader, coding string, f Format, pause *breath) error {
 	if coding == "zstd" {
 		_, err := io.CopyBuffer(w, packed, make([]byte, pieceSize))
 		return err
 	}
-	unpacked, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+	decoder, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return err
 	}
-	defer unpacked.Close()
+	defer decoder.Close()
+	unpacked := breathingReader{decoder, pause}
 	if coding == "" {
 		return writeFormat(w, unpacked, f)
 	}
@@ -187,7 +190,7 @@ func (p *packedReader) Read(b []byte) (n int, err error) {
 type connWriter struct {
 	scrape *Scrape
 	conn   net.Conn
-	pause  breath
+	pause  *breath // nil: for a short answer
 }
 
 func (w *connWriter) Write(b []byte) (n int, err error) {
@@ -195,6 +198,8 @@ func (w *connWriter) Write(b []byte) (n int, err error) {
 	n, err = w.conn.Write(b)
 	w.scrape.sent.Add(uint64(n))
 	w.scrape.served(n)
-	w.pause.take()
+	if w.pause != nil {
+		w.pause.take()
+	}
 	return n, err
 }

@@ -59,7 +59,7 @@ func TestRows(t *testing.T) {
 	want := slices.SortedFunc(maps.Values(model), func(x, y wire.ScrapeFile) int { return bytes.Compare(x.InfoHash[:], y.InfoHash[:]) })
 	var got, bucket []wire.ScrapeFile
 	for i := range all {
-		bucket = all.take(i, bucket)
+		bucket = all.take(i, bucket, func() {})
 		got = append(got, bucket...)
 	}
 	if !slices.Equal(got, want) {
@@ -84,7 +84,7 @@ func TestLongestRow(t *testing.T) {
 			t.Fatalf("a chunk grew to %d bytes", cap(chunk))
 		}
 	}
-	if got := all.take(0, nil); len(got) != 1 || got[0] != fileOf(c) {
+	if got := all.take(0, nil, func() {}); len(got) != 1 || got[0] != fileOf(c) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -62,7 +62,8 @@ func (s *Scrape) Counts() Counts { return Counts{s.answered.Load(), s.sent.Load(
 // build writes the packed copy.
 func (s *Scrape) build(ctx context.Context, w io.Writer) error {
 	var all rows
-	var pause breath
+	pause := newBreath()
+	defer pause.close()
 	pause.take()
 	for census, more := (tracker.Census{}), true; more; pause.take() {
 		if ctx.Err() != nil {
@@ -79,7 +80,7 @@ func (s *Scrape) build(ctx context.Context, w io.Writer) error {
 	piece := append(make([]byte, 0, 2*pieceSize), wire.ScrapeBegin...)
 	var files []wire.ScrapeFile
 	for bucket := range all {
-		files = all.take(bucket, files)
+		files = all.take(bucket, files, pause.take)
 		for i := range files {
 			if piece = files[i].Append(piece); len(piece) < pieceSize {
 				continue

@@ -21,7 +21,8 @@ func newTop(store *tracker.Tracker, most int) *document.Document {
 		Build: func(ctx context.Context, w io.Writer) error {
 			byPeers := tracker.NewRanking(most, (*tracker.Counted).Peers)
 			bySeeders := tracker.NewRanking(most, func(t *tracker.Counted) uint64 { return uint64(t.Seeders) })
-			var pause breath
+			pause := newBreath()
+			defer pause.close()
 			pause.take()
 			for census, more := (tracker.Census{}), true; more; pause.take() {
 				if ctx.Err() != nil {
