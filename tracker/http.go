@@ -62,6 +62,7 @@ type HTTP struct {
 	abuse     *abuse.Watch
 	long      func(path, query []byte) LongAnswer // nil: there are no long answers
 	places    places
+	keeping   keeping
 	exchanges sync.Pool // of *exchange
 
 	handshakes atomic.Int64 // under way

@@ -54,6 +54,9 @@ func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr,
 		return
 	}
 	for unread := len(x.in) > 0; ; unread = false {
+		if !unread && x.leave(conn) {
+			return
+		}
 		n, err := x.read(conn, unread)
 		if p := x.paced.Load(); p != nil || x.pacing != nil {
 			x.turn(p, conn, n)
@@ -75,6 +78,9 @@ func (x *exchange) converse(ctx context.Context, conn net.Conn, from netip.Addr,
 			return
 		}
 		if err != nil {
+			if woken(err) && x.leave(conn) {
+				return
+			}
 			if unheard := !answered || len(x.in) > 0; unheard {
 				x.countTimeout(err)
 			}
@@ -209,6 +215,6 @@ func (x *exchange) release() {
 	if cap(x.in) > firstRead || cap(x.out) > maxKeep || cap(x.body) > maxKeep {
 		return
 	}
-	x.in, x.out, x.tally, x.ending, x.raw = x.in[:0], x.out[:0], nil, nil, nil
+	x.in, x.out, x.tally, x.ending, x.leaving, x.raw = x.in[:0], x.out[:0], nil, nil, nil, nil
 	x.exchanges.Put(x)
 }

@@ -17,9 +17,10 @@ import (
 // is answered without an allocation.
 type exchange struct {
 	*HTTP
-	tally  *tally
-	ending *atomic.Bool // the server ends: every answer is the last of its connection
-	stay   func() bool  // whether the connection may stay open; nil: it may
+	tally   *tally
+	ending  *atomic.Bool // the server ends: every answer is the last of its connection
+	leaving *atomic.Bool // the server ends and keeps its connections; only of those with a goroutine
+	stay    func() bool  // whether the connection may stay open; nil: it may
 
 	in, out  []byte // what was read and not eaten yet; what is to be written
 	body     []byte

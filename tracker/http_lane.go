@@ -191,7 +191,7 @@ func (x *exchange) waitRead(conn net.Conn, side *byteSide, now time.Time, wait t
 		time.Sleep(min(wait, longestReadWait))
 		now = time.Now()
 		x.deadline, start = x.deadline.Add(now.Sub(start)), now
-		if x.ending.Load() || x.pacing.bytes.Load() != side {
+		if x.ending.Load() || x.leaving.Load() || x.pacing.bytes.Load() != side {
 			break
 		}
 	}

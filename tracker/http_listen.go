@@ -67,7 +67,7 @@ const deferAccept = 1
 
 // Serve answers the connections of ln, which comes from [ListenHTTP], until ctx
 // ends. Then it accepts no more, answers what clients have sent, closes all
-// connections and ln and returns nil; that takes as long as the slowest client takes
+// connections (see [HTTP.Keep]) and ln and returns nil; that takes as long as the slowest client takes
 // its answer, 10 s at most. Any other end is an error.
 func (s *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
@@ -89,6 +89,7 @@ type httpListener struct {
 	ctx     context.Context // of the whole Serve
 	tls     *tls.Config     // nil: connections are plain
 	ending  atomic.Bool     // set before the deadlines of all connections are shortened
+	leaving atomic.Bool     // instead of ending, where connections are kept
 	running sync.WaitGroup  // the goroutines of the connections
 
 	mu   sync.Mutex // guards open
@@ -158,7 +159,7 @@ func (l *httpListener) talk(conn net.Conn, from netip.Addr, x *exchange, number 
 	l.open[conn] = struct{}{}
 	l.mu.Unlock()
 	l.running.Go(func() {
-		x.tally, x.ending, x.toll.shard = &l.tallies[number], &l.ending, number
+		x.tally, x.ending, x.leaving, x.toll.shard = &l.tallies[number], &l.ending, &l.leaving, number
 		if l.shakeHands(conn, x.tally) {
 			x.converse(l.ctx, conn, from, p)
 		}
@@ -176,16 +177,22 @@ func (l *httpListener) talk(conn net.Conn, from netip.Addr, x *exchange, number 
 
 // drain waits for the goroutines of the connections to end, after the little time in which they still hear what was sent already.
 func (l *httpListener) drain() {
-	if !l.ending.Load() {
+	if !l.ending.Load() && !l.leaving.Load() {
 		l.end()
 	}
 	l.running.Wait()
 }
 
-// end makes every answer the last of its connection, and gives clients little time for another request.
+// end makes every answer the last of its connection, and gives clients little time for another request. Where connections are kept it only
+// wakes those that wait for one.
 func (l *httpListener) end() {
-	l.ending.Store(true)
-	soon := time.Now().Add(drainTime)
+	soon := time.Now()
+	if l.keeps() {
+		l.leaving.Store(true)
+	} else {
+		l.ending.Store(true)
+		soon = soon.Add(drainTime)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for conn := range l.open {

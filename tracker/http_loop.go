@@ -145,7 +145,7 @@ func (o *httpLoop) openBell(epoll int) error {
 func (o *httpLoop) run() error {
 	defer o.close()
 	defer context.AfterFunc(o.ctx, func() { o.epoll.SetReadDeadline(time.Unix(1, 0)) })()
-	for {
+	for o.adopt(); ; {
 		if err := o.await(); err != nil {
 			return err
 		}
@@ -162,6 +162,9 @@ func (o *httpLoop) run() error {
 			if !o.now.Before(o.lastAccept) {
 				o.stopAccepting()
 			}
+		case o.ctx.Err() != nil && o.keeps():
+			o.keepAll()
+			return nil
 		case o.ctx.Err() != nil:
 			o.lastAccept = o.now.Add(acceptTime)
 		}

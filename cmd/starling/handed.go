@@ -27,6 +27,8 @@ type handed struct {
 	Secret   []byte      // of UDP connection ids
 	Snapshot int         // descriptor of a snapshot; 0: there is none
 	Confined bool        // Landlock holds for this process
+
+	Conns []tracker.Kept // of HTTP clients
 }
 
 // A handedSocket is one of them.
@@ -41,8 +43,8 @@ type handedSocket struct {
 // handoverVariable names the descriptor of a file that says what is handed over.
 const handoverVariable = "STARLING_HANDOVER"
 
-// maxHandover bounds that file.
-const maxHandover = 1 << 20
+// maxHandover bounds that file. Most of it are connections: some 30 bytes each, and what was read of requests.
+const maxHandover = 1 << 28
 
 // takeHanded takes what the process was given. It is asked once.
 func takeHanded() (*handed, error) {
@@ -101,6 +103,9 @@ func (h *handed) read(number string) error {
 		s := &h.Sockets[i]
 		unix.CloseOnExec(s.FD)
 		s.file = os.NewFile(uintptr(s.FD), s.Flag)
+	}
+	for _, c := range h.Conns {
+		unix.CloseOnExec(c.FD)
 	}
 	if h.Snapshot > 0 {
 		unix.CloseOnExec(h.Snapshot)
@@ -176,6 +181,14 @@ func (h *handed) secret() []byte {
 		return nil
 	}
 	return h.Secret
+}
+
+// conns returns the connections of HTTP clients, once.
+func (h *handed) conns() (conns []tracker.Kept) {
+	if h != nil {
+		conns, h.Conns = h.Conns, nil
+	}
+	return conns
 }
 
 // confines reports whether Landlock holds for this process already.

@@ -367,6 +367,7 @@ func (n *node) drain(web, servers *group) error {
 	if n.cfg.paced() {
 		servers.cancel() // HTTP clients wait in the same queues
 	}
+	n.http.Keep()
 	web.endWithin(handoverTime)
 	servers.endWithin(handoverTime)
 	return nil
@@ -374,6 +375,7 @@ func (n *node) drain(web, servers *group) error {
 
 // startServers starts what clients announce to.
 func (n *node) startServers(web, servers *group) {
+	n.http.Adopt(n.cfg.handed.conns(), len(n.httpListeners))
 	for _, ln := range n.httpListeners {
 		web.start("http", func(ctx context.Context) error { return n.http.Serve(ctx, ln) })
 	}

@@ -15,8 +15,8 @@ import (
 // An upgrade puts the program that is on the disk in the place of the one that runs, in the same process, at SIGUSR2:
 //
 //	judge       the new program is asked to check the command line and the configuration; if it does not like them the old one goes on
-//	drain       HTTP first: what was accepted is answered and closed; then UDP: what was read is answered
-//	hand over   the sockets, the secret of UDP connection ids, the node's id, and a snapshot that is written into memory
+//	drain       HTTP first: what was read is answered, and connections stay open, but those over TLS; then UDP: what was read is answered
+//	hand over   the sockets, the connections, the secret of UDP connection ids, the node's id, and a snapshot that is written into memory
 //	exec        the process keeps its number, systemd its main process
 //	serve       the new program reads the snapshot and serves what waits in the queues of the very same sockets
 //
@@ -90,7 +90,12 @@ func (n *node) dropSockets() {
 
 // takeOver starts the program on the disk in this process. It returns only if that fails.
 func (n *node) takeOver(args []string) error {
-	h := handed{ID: n.livesync.Status().ID, Secret: n.udp.Secret(), Snapshot: int(n.snapshots.memory.Fd()), Confined: n.confined}
+	h := handed{ID: n.livesync.Status().ID, Secret: n.udp.Secret(), Snapshot: int(n.snapshots.memory.Fd()), Confined: n.confined, Conns: n.http.Kept()}
+	for _, c := range h.Conns {
+		if _, err := unix.FcntlInt(uintptr(c.FD), unix.F_SETFD, 0); err != nil {
+			return err
+		}
+	}
 	for _, s := range n.bound {
 		h.Sockets = append(h.Sockets, handedSocket{Flag: s.flag, Addr: s.addr, FD: s.FD})
 		if _, err := unix.FcntlInt(uintptr(s.FD), unix.F_SETFD, 0); err != nil {

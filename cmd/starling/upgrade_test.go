@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -16,7 +19,7 @@ import (
 )
 
 // TestUpgrade replaces the program twice while clients announce without a pause, each as soon as the last one was answered: no announce
-// fails, no peer is lost, and the process and the node stay the same ones.
+// fails, no peer is lost, no connection that is kept open is closed, and the process and the node stay the same ones.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	cmd := program(t, "serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--livesync-interface", "none")
@@ -48,16 +51,32 @@ func TestUpgrade(t *testing.T) {
 			}
 		})
 	}
+	kept := newKeptClient(t, was.HTTP[0])
+	idle, halfway := newKeptClient(t, was.HTTP[0]), newKeptClient(t, was.HTTP[0])
+	idle.announce(t, 2)
+	halfway.announce(t, 3)
+	keeping := make(chan int)
+	go func() {
+		n := 0
+		for ; ctx.Err() == nil && !t.Failed(); n++ {
+			kept.announce(t, 20001+n)
+		}
+		keeping <- n
+	}()
 	for range 2 {
+		io.WriteString(halfway.conn, halfway.request(3)[:40])
 		cmd.Process.Signal(syscall.SIGUSR2)
 		is := awaitServing(t, log)
+		io.WriteString(halfway.conn, halfway.request(3)[40:])
+		halfway.answered(t)
 		if is.TrackerID != was.TrackerID || is.HTTP[0] != was.HTTP[0] || is.UDP[0] != was.UDP[0] || is.Admin != was.Admin {
 			t.Fatalf("%+v, was %+v", is, was)
 		}
 	}
 	stop()
 	clients.Wait()
-	all := 0
+	idle.announce(t, 2)
+	all := 2 + <-keeping
 	for _, n := range told {
 		all += n
 	}
@@ -68,6 +87,45 @@ func TestUpgrade(t *testing.T) {
 	log.WriteTo(&strings.Builder{})
 	if code := exitCode(t, cmd.Wait()); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// keptClient is a client that announces over one connection.
+type keptClient struct {
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+func newKeptClient(t *testing.T, addr string) *keptClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	return &keptClient{conn, bufio.NewReader(conn)}
+}
+
+// request is an announce of a peer at a port.
+func (c *keptClient) request(port int) string {
+	return fmt.Sprintf("GET /announce?info_hash=%s&port=%d&left=1 HTTP/1.1\r\nHost: tracker\r\n\r\n", strings.Repeat("%01", 20), port)
+}
+
+func (c *keptClient) announce(t *testing.T, port int) {
+	io.WriteString(c.conn, c.request(port))
+	c.answered(t)
+}
+
+// answered takes an answer, which is no failure and not the last.
+func (c *keptClient) answered(t *testing.T) {
+	a, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		t.Errorf("a connection that is kept open: %v", err)
+		return
+	}
+	if body, err := io.ReadAll(a.Body); err != nil || a.Close || !strings.Contains(string(body), "peers") {
+		t.Errorf("closed %v: %q, %v", a.Close, body, err)
 	}
 }
 
