@@ -31,6 +31,14 @@ var schemes = []string{"nats", "tls"}
 // ParseServers reads nats://HOST:PORT or tls://HOST:PORT, before the host USER:PASSWORD@ or TOKEN@, or several of these with commas
 // between them. The error never has what may be a password in it.
 func ParseServers(text string) (Servers, error) {
+	s, err := parseServers(text)
+	if err != nil && strings.Contains(text, "@") && strings.Contains(text, ",") { // the comma may be one of a password, and what is before it no server
+		return Servers{}, errSecret
+	}
+	return s, err
+}
+
+func parseServers(text string) (Servers, error) {
 	var urls, shown []string
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)

@@ -25,6 +25,7 @@ func TestParseServers(t *testing.T) {
 	for _, text := range []string{
 		"", "nats", "nats://", "http://s3cret@h", "nats://me:s3cret@", "nats://me:s3cret@h:0", "nats://me:s3cret@h:65536", "nats://me:s3cret%@h", "nats://me:s3#cret@h",
 		"nats://s3cret@h/path", "nats://s3cret@h?x=y", "nats://h,", "h:4222", "nats://me:s3cret@h:x", "nats://me:s3cret@h:",
+		"nats://me:s3cret,more@h", "nats://s3cret:99999,more@h", "nats://me:more@s3cret:0,more@h", "nats://me:4222,s3cret@h",
 	} {
 		s, err := ParseServers(text)
 		switch {
