@@ -83,6 +83,10 @@ func newLists(cfg *config, log zerolog.Logger, ev *events) (*lists, error) {
 	if l.kept, err = openEditFile(path, func(es []edits.Entry) { l.machine.Load(now, es) }); err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.where("state-dir"), err)
 	}
+	if n := l.machine.Counts().Future; n > 0 {
+		l.log.Error().Uint64("changes", n).Str("file", path).Time("clock", now).
+			Msg("changes of the lists are of a day to come and not in force: the clock of this host is wrong, or was; start again when it is right")
+	}
 	l.audit = &auditLog{filepath.Join(cfg.stateDir, "audit.log")}
 	l.loading = true
 	l.apply(now)
@@ -138,7 +142,10 @@ func (l *lists) run(ctx context.Context) error {
 		case <-l.machine.Changed():
 			l.apply(time.Now())
 		case <-expire.C:
-			l.machine.Expire(time.Now())
+			now := time.Now()
+			for due := now; !due.IsZero() && !due.After(now); {
+				due = l.machine.Expire(now)
+			}
 		}
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"starling/livesync/edits"
 	"starling/tracker"
@@ -389,5 +393,27 @@ func TestWrongList(t *testing.T) {
 		if r.code != 2 || !strings.Contains(r.stderr, flag+": "+path+", line 2: ") || strings.Count(r.stderr, "\n") != 1 {
 			t.Errorf("%s: %+v", flag, r)
 		}
+	}
+}
+
+// TestListsToCome: changes that were made while the clock was ahead are not in force, which the log says.
+func TestListsToCome(t *testing.T) {
+	dir := t.TempDir()
+	_, f, err := reopened(filepath.Join(dir, "lists.edits"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := edits.Entry{Kind: edits.Deny, Op: edits.Add, Time: uint64(time.Now().Add(48 * time.Hour).UnixNano())}
+	if err := errors.Join(f.add([]edits.Entry{e}), f.f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	l, err := newLists(&config{stateDir: dir}, zerolog.New(&said), new(events))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if l.rules != nil || !strings.Contains(said.String(), `"changes":1,`) || !strings.Contains(said.String(), "the clock of this host is wrong") {
+		t.Errorf("%v; %s", l.rules, said.String())
 	}
 }

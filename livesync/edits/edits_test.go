@@ -404,3 +404,26 @@ func FuzzTake(f *testing.F) {
 		}
 	})
 }
+
+// TestManyEnds: of many entries with the same end some end at a time, so that nobody waits for all of them, and in the end all have.
+func TestManyEnds(t *testing.T) {
+	m := New(allKinds, rand.New(rand.NewPCG(1, 1)))
+	end := start.Add(time.Minute)
+	for i := range 2*expireAtOnce + 1 {
+		e := Entry{Kind: Deny, Op: Add, Key: Key{byte(i), byte(i >> 8)}, End: end.Unix()}
+		if _, err := m.Edit(start, wire.NodeID{1}, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, now := range []time.Time{end, end.Add(keepEnded * time.Second)} {
+		calls := 1
+		for ; calls < 9; calls++ {
+			if due := m.Expire(now); due.IsZero() || due.After(now) {
+				break
+			}
+		}
+		if ended := m.Counts().Ended; calls != 3 || ended != 2*expireAtOnce+1 || m.Len(Deny) != (1-i)*(2*expireAtOnce+1) {
+			t.Errorf("%v: %d calls, %d ended, %d left", now, calls, ended, m.Len(Deny))
+		}
+	}
+}

@@ -206,11 +206,15 @@ func (m *Machine) Changes() (es []Entry, all bool) {
 	return es, all
 }
 
-// Expire lets entries end whose time has come. It returns when it has to be called again at the latest, the zero time for not before something changes.
+// expireAtOnce is how many entries end, or are forgotten, while others wait for the lock: a million may have the same end, and live sync waits, too.
+const expireAtOnce = 1024
+
+// Expire lets entries end whose time has come, so many at a time. It returns when it has to be called again at the latest, the zero time for not before
+// something changes.
 func (m *Machine) Expire(now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for {
+	for range expireAtOnce {
 		due, ok := m.ends.due(now)
 		if !ok {
 			break
