@@ -84,7 +84,7 @@ func judgeSync(s *status, answer livesync.Sync, others []liveLink) verdict {
 	case l.Mode == "keyed":
 		return verdict{moodNeutral, "Comparing", answer.Why}
 	}
-	return verdict{moodGood, "Nodes are heard", fmt.Sprintf("%s; %s", counted(heard, "other node"), answer.Why)}
+	return verdict{moodGood, "Nodes are heard", counted(heard, "other node") + "; a cluster key would tell more"}
 }
 
 // loadWindow is of how many samples the load is judged: of the last seconds, so that the answer does not flicker.

@@ -12,7 +12,7 @@ import (
 func keyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "key",
-		Usage: "make a cluster key",
+		Usage: "make a cluster key, or a token for the admin address",
 		Description: `Prints a new key: 32 random bytes. All nodes of a cluster need the same one:
 
    umask 077
@@ -27,7 +27,9 @@ them before the next step, with files that hold
    3. the new key
 
 A cluster that has none yet gets one node by node, too: start each with the key
-and --livesync-node-plain for those that still lack it, and in the end without.`,
+and --livesync-node-plain for those that still lack it, and in the end without.
+
+A key serves as the token of --admin-token-file, too: make another one for that.`,
 		Action: func(c *cli.Context) error {
 			_, err := fmt.Fprintln(c.App.Writer, seal.NewKey())
 			return err

@@ -89,6 +89,10 @@ func (n *node) changeLimit(w http.ResponseWriter, r *http.Request, limit int64) 
 		return
 	}
 	n.log.Info().Int64("bytes_per_second", limit).Str("from", r.RemoteAddr).Msg("another hard limit was asked for; 0 is none")
-	n.events.add(time.Now(), eventLimit, fmt.Sprintf("hard limit of %d bytes a second asked for from %s; 0 is none", limit, r.RemoteAddr))
+	what := "no hard limit any more"
+	if limit > 0 {
+		what = "hard limit of " + bytesRate(limit)
+	}
+	n.events.add(time.Now(), eventLimit, fmt.Sprintf("%s, asked for from %s", what, r.RemoteAddr))
 	n.serveLimit(w, r)
 }

@@ -109,9 +109,9 @@ func (l *livesyncStatus) line() string {
 	return fmt.Sprintf("%s, %s, group %s on %s", l.Mode, l.State, l.Group, l.Interface)
 }
 
-// usual is what is dropped for a reason where nothing is wrong: the group brings us our own packets and those that others had lost, and
-// nodes that have just met do not believe each other's first packets.
-var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "twice": math.MaxUint64, "unproven": 20}
+// usual is what is dropped for a reason where nothing is wrong: the group brings us our own packets and those that others had lost, nodes that have just
+// met do not believe each other's first packets, and each `starling doctor` sends a packet of a type that nobody knows.
+var usual = map[string]uint64{"own_id": math.MaxUint64, "duplicate": math.MaxUint64, "twice": math.MaxUint64, "unproven": 20, "type": 20}
 
 // meanings say of reasons to drop a packet what most often is behind them.
 var meanings = map[string]string{"auth": " (another key)", "plain": " (no key)", "type": " (a node with a key, or a newer one?)"}

@@ -107,6 +107,8 @@ func TestTroubles(t *testing.T) {
 	}{
 		"none":     {func(s *status) { s.Livesync.Dropped.OwnID = 9 }, ""},
 		"dropped":  {func(s *status) { s.Livesync.Dropped.Source, s.Livesync.Dropped.Queue = 3, 1000 }, "dropped: 3 source, 1,000 queue"},
+		"doctor":   {func(s *status) { s.Livesync.Dropped.Type = 20 }, ""},
+		"newer":    {func(s *status) { s.Livesync.Dropped.Type = 21 }, "dropped: 21 type (a node with a key, or a newer one?)"},
 		"keys":     {func(s *status) { s.Livesync.Dropped.Auth, s.Livesync.Dropped.Plain = 9, 2 }, "dropped: 9 auth (another key), 2 plain (no key)"},
 		"trouble":  {func(s *status) { s.Livesync.Trouble = "eth0 is down"; s.Nodes = nil }, "eth0 is down"},
 		"conflict": {func(s *status) { s.Livesync.Conflict = "10.0.0.9 has our id" }, "10.0.0.9 has our id"},
