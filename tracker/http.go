@@ -65,14 +65,14 @@ type HTTP struct {
 	keeping   keeping
 	exchanges sync.Pool // of *exchange
 
-	handshakes atomic.Int64 // under way
+	handshakes places // for those under way
 	turns      atomic.Uint64
 	tallies    [64]tally // loops and connections take turns, so that few busy ones share one
 }
 
 // httpRefusals are the refusals of this server.
 var httpRefusals = []refusal{
-	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept, refuseHandshake,
+	refuseParameter, refuseMalformed, refuseMethod, refusePath, refuseConnections, refuseClient, refuseTimeout, refuseAccept, refuseHandshake, refuseHandshakes,
 	refuseDenied, refuseUnlisted, refuseDeniedClient, refusePasskey, refuseJail,
 }
 
@@ -106,7 +106,9 @@ func NewHTTP(t *Tracker, cfg HTTPConfig) *HTTP {
 	s := &HTTP{tracker: t, route: cfg.Route, sources: sources{cfg.TrustedProxies}, long: cfg.Long, abuse: cfg.Abuse}
 	s.places.most = connectionBound(int64(cmp.Or(cfg.MaxConnections, DefaultMaxConnections)))
 	s.places.each = int64(cmp.Or(cfg.MaxPerClient, DefaultMaxPerClient))
-	s.places.exempt = &s.sources
+	s.places.full, s.places.crowded, s.places.exempt = refuseConnections, refuseClient, &s.sources
+	s.handshakes.most, s.handshakes.each = maxHandshakes, clientHandshakes
+	s.handshakes.full, s.handshakes.crowded, s.handshakes.exempt = refuseHandshake, refuseHandshakes, &s.sources
 	s.paced.Store(cfg.Pacing)
 	s.exchanges.New = func() any { return &exchange{HTTP: s, in: make([]byte, 0, firstRead)} }
 	return s

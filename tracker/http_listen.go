@@ -160,7 +160,7 @@ func (l *httpListener) talk(conn net.Conn, from netip.Addr, x *exchange, number 
 	l.mu.Unlock()
 	l.running.Go(func() {
 		x.tally, x.ending, x.leaving, x.toll.shard = &l.tallies[number], &l.ending, &l.leaving, number
-		if l.shakeHands(conn, x.tally) {
+		if l.shakeHands(conn, from, x.tally) {
 			x.converse(l.ctx, conn, from, p)
 		}
 		if x.pacing != nil {

@@ -8,15 +8,16 @@ import (
 )
 
 // places bounds how many connections are open at once, in all and for each client. A connection that is answered as soon as it is
-// accepted, and closed with the answer, takes no place: there is never more than one of those for each processor.
+// accepted, and closed with the answer, takes no place: there is never more than one of those for each processor. Handshakes under way are bounded likewise.
 //
 // A client is an IPv4 address or the /56 that an IPv6 address is in, which is what one household or one server has. Connections from
 // this host and from the trusted proxies count in all only: behind them are others.
 type places struct {
-	most, each int64
-	exempt     *sources
-	taken      atomic.Int64
-	parts      [64]placesPart
+	most, each    int64
+	full, crowded refusal // of who finds no place: in all, of those for its client
+	exempt        *sources
+	taken         atomic.Int64
+	parts         [64]placesPart
 }
 
 // placesPart knows of some of the clients.
@@ -56,11 +57,11 @@ func (p *places) part(number uint64) *placesPart {
 func (p *places) take(from netip.Addr) (why refusal, ok bool) {
 	if p.taken.Add(1) > p.most {
 		p.taken.Add(-1)
-		return refuseConnections, false
+		return p.full, false
 	}
 	if number, counted := p.counted(from.Unmap()); counted && !p.part(number).take(number, p.each) {
 		p.taken.Add(-1)
-		return refuseClient, false
+		return p.crowded, false
 	}
 	return 0, true
 }

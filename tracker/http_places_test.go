@@ -32,7 +32,7 @@ func TestPlaces(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	p := places{most: 30, each: 4, exempt: testSources()}
+	p := places{most: 30, each: 4, full: refuseConnections, crowded: refuseClient, exempt: testSources()}
 	clients := []string{
 		"192.0.2.1", "192.0.2.2", "::ffff:192.0.2.3", "2001:db8:9::1", "2001:db8:9:100::1", "2001:db8:9:200::1",
 		"127.0.0.1", "::1", "10.1.0.1", "2001:db8:1::7", // this host and proxies

@@ -4,14 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"time"
 )
 
 const (
 	// handshakeTimeout is the time for a whole handshake. One takes some milliseconds of a processor and two ways through the network.
 	handshakeTimeout = 5 * time.Second
-	// maxHandshakes is how many may be under way: as many as are done in that time.
-	maxHandshakes = 1024
+	// maxHandshakes is how many may be under way: as many as are done in that time. clientHandshakes is how many of them may be one client's, as places
+	// counts clients: some 150 a second across the world, while clients that begin handshakes and do not end them have to be many to hold off others.
+	maxHandshakes, clientHandshakes = 1024, 32
 )
 
 // ServeTLS is [HTTP.Serve] for clients that speak TLS, 1.2 at least. Each connection has a goroutine of its own, so that no handshake
@@ -37,13 +39,17 @@ func (l *httpListener) encrypt(conn net.Conn) net.Conn {
 }
 
 // shakeHands does the handshake of a connection over TLS, and reports whether the connection is ready for requests.
-func (l *httpListener) shakeHands(conn net.Conn, counts *tally) bool {
+func (l *httpListener) shakeHands(conn net.Conn, from netip.Addr, counts *tally) bool {
 	c, ok := conn.(*tls.Conn)
 	if !ok {
 		return true
 	}
-	defer l.handshakes.Add(-1)
-	if l.handshakes.Add(1) > maxHandshakes || c.HandshakeContext(context.Background()) != nil {
+	if why, ok := l.handshakes.take(from); !ok {
+		counts.refuse(why)
+		return false
+	}
+	defer l.handshakes.leave(from)
+	if c.HandshakeContext(context.Background()) != nil {
 		if !l.ending.Load() {
 			counts.refuse(refuseHandshake)
 		}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,8 +31,8 @@ func inTLSBubble(t *testing.T, test func(b *bubble, client *tls.Config)) {
 		go func() { b.done <- b.ServeTLS(ctx, b.listener, &tls.Config{Certificates: lender.TLS.Certificates}) }()
 		test(b, client)
 		end()
-		if err := <-b.done; err != nil || b.Connections() != 0 || b.handshakes.Load() != 0 {
-			t.Errorf("%v, %d connections and %d handshakes are left", err, b.Connections(), b.handshakes.Load())
+		if err := <-b.done; err != nil || b.Connections() != 0 || b.handshakes.taken.Load() != 0 {
+			t.Errorf("%v, %d connections and %d handshakes are left", err, b.Connections(), b.handshakes.taken.Load())
 		}
 	})
 }
@@ -79,12 +81,47 @@ func TestHTTPBadHandshakes(t *testing.T) {
 		plain := b.dial()
 		go io.WriteString(plain, get(announceTarget(1)))
 		io.Copy(io.Discard, plain)
-		b.handshakes.Add(maxHandshakes)
+		b.handshakes.taken.Add(maxHandshakes)
 		b.cutAfter(b.dial(), 0)
-		b.handshakes.Add(-maxHandshakes)
+		b.handshakes.taken.Add(-maxHandshakes)
 		synctest.Wait()
 		if c := b.Counts(); c.Refused["tls_handshake"] != 3 || c.Announces != 0 || b.Connections() != 0 {
 			b.Errorf("counts %+v, %d connections", c, b.Connections())
+		}
+	})
+}
+
+// A client that begins handshakes and does not end them holds off itself and nobody else, and that for the time of a handshake.
+func TestHTTPHandshakesOfOneClient(t *testing.T) {
+	inTLSBubble(t, func(b *bubble, client *tls.Config) {
+		from := func(addr string) net.Conn {
+			mine, theirs := net.Pipe()
+			b.listener.accepts <- accepted{conn: pipeFrom{theirs, netip.MustParseAddr(addr)}}
+			return mine
+		}
+		shakesHands := func(addr string) bool {
+			c := from(addr)
+			defer c.Close()
+			return tls.Client(c, client).Handshake() == nil
+		}
+		for i := range 2 * clientHandshakes {
+			c := from("2001:db8::" + strconv.Itoa(i))
+			defer c.Close()
+		}
+		synctest.Wait()
+		if n := b.handshakes.taken.Load(); n != clientHandshakes {
+			b.Errorf("%d handshakes are under way", n)
+		}
+		if shakesHands("2001:db8:0:ff::9") || !shakesHands("2001:db8:0:100::9") || !shakesHands("192.0.2.1") {
+			b.Error("the silent client can, or others cannot")
+		}
+		b.pass(handshakeTimeout)
+		if !shakesHands("2001:db8:0:ff::9") {
+			b.Error("the silent client cannot afterwards")
+		}
+		synctest.Wait()
+		if c := b.Counts(); c.Refused["client_tls_handshakes"] != clientHandshakes+1 || c.Refused["tls_handshake"] != clientHandshakes {
+			b.Errorf("counts %+v", c)
 		}
 	})
 }

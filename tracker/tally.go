@@ -23,7 +23,8 @@ const (
 	refuseConnections                 // HTTP: too many connections are open
 	refuseClient                      // HTTP: too many of them are this client's
 	refuseTimeout                     // HTTP: no whole head in time, or the answer was not taken in time
-	refuseHandshake                   // HTTP: TLS that failed, took too long, or was one too many under way
+	refuseHandshake                   // HTTP: TLS that failed, took too long, or was one too many under way in all
+	refuseHandshakes                  // HTTP: one TLS handshake of the client too many under way
 	refuseAccept                      // HTTP: the system had no connection to give
 	refuseShort                       // UDP: no whole header
 	refuseLong                        // UDP: longer than any request
@@ -42,7 +43,7 @@ const (
 )
 
 var refusalNames = [refusals]string{
-	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "tls_handshake", "accept",
+	"parameter", "malformed", "method", "path", "connections", "client_connections", "timeout", "tls_handshake", "client_tls_handshakes", "accept",
 	"short", "long", "protocol", "connection_id", "action", "receive", "send",
 	"denied", "unlisted", "denied_client", "passkey", "jail", "connect",
 }
