@@ -56,8 +56,9 @@ func TestNarrowLink(t *testing.T) {
 		return nil
 	})
 	b.untilWithin(patience, "was told all torrents", func(s status) error {
-		if want := uint64(torrents + clients/20 + 20); s.Torrents != want {
-			return fmt.Errorf("%d of %d torrents", s.Torrents, want)
+		const packet = 45 // which nobody sends again in plain mode, when one is lost
+		if want := uint64(torrents + clients/20 + 20); s.Torrents+packet < want || s.Torrents > want {
+			return fmt.Errorf("%d of %d torrents; dropped %v", s.Torrents, want, s.Livesync.Dropped)
 		}
 		return nil
 	})
