@@ -26,13 +26,12 @@ func TestFetchEdits(t *testing.T) {
 	}
 	s := Server{TLS: cfg, Edits: func(_ time.Time, r Request, got []byte) (func() []byte, error) {
 		sums = bytes.Clone(got)
-		i := 0
-		return func() []byte {
-			if i == len(frames) {
-				return nil
+		left := frames // those of this request, which may go on when it has been given up
+		return func() (frame []byte) {
+			if len(left) > 0 {
+				frame, left = left[0], left[1:]
 			}
-			i++
-			return frames[i-1]
+			return frame
 		}, refused
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
