@@ -282,7 +282,7 @@ func (n *node) assemble(who *identity) error {
 		MaxConnections: n.cfg.maxConnections(),
 	})
 	n.udp = tracker.NewUDP(n.tracker, tracker.UDPConfig{
-		TrustedProxies: n.cfg.trustedProxies, Pacing: pacing, Secret: n.cfg.handed.secret(), Abuse: n.abusers,
+		TrustedProxies: n.cfg.trustedProxies, Pacing: pacing, Secret: n.connSecret(), Abuse: n.abusers,
 	})
 	n.steering.pace = func(p *tracker.Pacing) {
 		n.http.Pace(p)
@@ -351,6 +351,7 @@ func (n *node) run(ctx context.Context) error {
 	err := n.drain(web, servers)
 	err = cmp.Or(err, rest.end())
 	n.lists.close()
+	n.leaveSecret()
 	n.log.Info().Err(err).Float64("uptime_s", seconds(time.Since(n.started))).Msg("ended")
 	return err
 }
