@@ -60,7 +60,7 @@ func (s *accessStatus) text() string {
 		}
 		line += fmt.Sprintf("%s %s", x.List, count(uint64(x.Entries)))
 		if x.Changes > 0 {
-			line += fmt.Sprintf(" and %s changes", count(uint64(x.Changes)))
+			line += fmt.Sprintf(" and %s", counted(x.Changes, "change"))
 		}
 	}
 	return line

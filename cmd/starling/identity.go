@@ -56,7 +56,10 @@ func findIdentity(cfg *config) (*identity, error) {
 // makeStateDir makes the directory when it is missing, but not its parents: a mistyped path shall be an error.
 func makeStateDir(dir string) error {
 	err := os.Mkdir(dir, 0o700)
-	if err == nil || !errors.Is(err, fs.ErrExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s cannot be made, since %s is not there", dir, filepath.Dir(filepath.Clean(dir)))
+	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
 	info, err := os.Stat(dir)
