@@ -31,10 +31,11 @@ const jailed = "too many requests from your address, ask again later"
 // jailedFor is for how many seconds such a client is asked to stay away, as long as a sentence is.
 const jailedFor = 300
 
-// turnsAway counts a request of a client that is watched, and refuses it when the client is in the jail and there is no class for it.
+// turnsAway counts a request of a client that is watched, and refuses it when the client is in the jail and there is no class for it. In the class for it
+// the client is served, but brings no torrents in.
 func (x *exchange) turnsAway(now time.Time, client netip.Addr) bool {
 	x.abuse.Request(now, client)
-	if !x.abuse.Holds(now, client) || x.pacing.jails() {
+	if x.held = x.abuse.Holds(now, client); !x.held || x.pacing.jails() {
 		return false
 	}
 	x.tally.refuse(refuseJail)
@@ -50,7 +51,7 @@ func (w *udpWorker) turnsAway(now time.Time, from netip.Addr) bool {
 		return false
 	}
 	w.abuse.Request(now, from)
-	if !w.abuse.Holds(now, from) || w.pacing.jails() {
+	if w.held = w.abuse.Holds(now, from); !w.held || w.pacing.jails() {
 		return false
 	}
 	w.tally.refuse(refuseJail)

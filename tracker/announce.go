@@ -35,6 +35,8 @@ func (t *Tracker) Announce(now time.Time, a *Announce, ans *Answer) {
 	switch {
 	case !a.Peer.Valid():
 		s.count(r, ans)
+	case r == nil && a.Held:
+		s.unstored.Jailed++
 	case a.Event == wire.EventStopped:
 		if r != nil {
 			if s.booked {

@@ -33,6 +33,7 @@ type exchange struct {
 
 	announces uint64 // in out
 	key       []byte // the passkey in the path, with rules that want one
+	held      bool   // the client of this request is in the jail, if it is watched
 
 	pacing *Pacing // the server's, since the last bytes were read; nil: nothing is paced
 
@@ -137,6 +138,7 @@ func (x *exchange) handleAnnounce(now time.Time, from netip.Addr, r *wire.Reques
 		BothFamilies: true,
 		Checked:      rules,
 		Watched:      watched,
+		Held:         watched && x.held,
 	}
 	if !a.Peer.Valid() {
 		x.refuseParameter("ip: not the address of a client")

@@ -72,6 +72,9 @@ type Announce struct {
 
 	// Watched: the answer says whether the peer was new also when it is not booked.
 	Watched bool
+
+	// Held: the client is in the jail. It brings no torrent in that is not known, and the other nodes are not told of it there.
+	Held bool
 }
 
 // Answer is what the client gets.
@@ -122,6 +125,7 @@ type Unstored struct {
 	Torrents uint64 // for a torrent that was not known, without memory for it
 	Peers    uint64 // for a known torrent, without memory for the peer
 	Shard    uint64 // for a known torrent in a shard that is full
+	Jailed   uint64 // for a torrent that was not known, of clients in the jail
 	Sampled  uint64 // because only a sample is kept of the swarm, in the counts of which it is
 }
 
@@ -130,11 +134,12 @@ func (u *Unstored) add(o *Unstored) {
 	u.Torrents += o.Torrents
 	u.Peers += o.Peers
 	u.Shard += o.Shard
+	u.Jailed += o.Jailed
 	u.Sampled += o.Sampled
 }
 
 // Refused returns how many peers and torrents were refused.
-func (u *Unstored) Refused() uint64 { return u.Unknown + u.Torrents + u.Peers + u.Shard }
+func (u *Unstored) Refused() uint64 { return u.Unknown + u.Torrents + u.Peers + u.Shard + u.Jailed }
 
 // Tracker is the store of all swarms. Its methods may be called from any number of goroutines.
 type Tracker struct {

@@ -26,6 +26,7 @@ type udpWorker struct {
 	announce Announce
 	answer   Answer
 	watched  bool    // the client of this packet, for abuse
+	held     bool    // it is in the jail, if it is watched
 	pacing   *Pacing // the server's, since the last packet; nil: nothing is paced
 	toll     toll    // with pacing only
 	ahead    ahead   // in a large store only
@@ -97,6 +98,7 @@ func (w *udpWorker) handleAnnounce(now time.Time, from netip.Addr, packet []byte
 		Seeder:   q.Left == 0,
 		Checked:  rules,
 		Watched:  w.watched,
+		Held:     w.watched && w.held,
 	}
 	if !a.Peer.Valid() {
 		return w.refuseParameter(dst, transaction, "ip: not the address of a client")

@@ -30,7 +30,7 @@ type refusedCount struct {
 
 // refusedOf returns the reasons under the names they have in the JSON.
 func refusedOf(u *tracker.Unstored) []refusedCount {
-	return []refusedCount{{"unknown_torrent", u.Unknown}, {"new_torrent", u.Torrents}, {"peer", u.Peers}, {"swarm_too_large", u.Shard}}
+	return []refusedCount{{"unknown_torrent", u.Unknown}, {"new_torrent", u.Torrents}, {"peer", u.Peers}, {"swarm_too_large", u.Shard}, {"jail", u.Jailed}}
 }
 
 func (n *node) memoryStatus(s *tracker.Stats) memoryStatus {
