@@ -22,6 +22,7 @@ type Snapshot struct {
 
 	ClockKnown  bool
 	ClockSynced bool
+	ClockKeeper string // the process that keeps it right, one of keepers; empty: none is seen
 
 	ConntrackCount, ConntrackMax int // 0: the kernel tracks no connections
 	Memory                       Memory

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"starling/livesync/seal"
@@ -81,6 +82,7 @@ func TestFindings(t *testing.T) {
 		{"IGMP version", func(s *Snapshot) { s.Interface.IGMP = "V1" }, Warn, "querier", "version 1"},
 		{"clock free", func(s *Snapshot) { s.ClockSynced = false }, Warn, "clock", "nothing keeps it right"},
 		{"clock unknown", func(s *Snapshot) { s.ClockKnown = false }, Warn, "clock", "not known"},
+		{"clock not set", func(s *Snapshot) { s.ClockSynced, s.ClockKeeper = false, "chronyd" }, Warn, "clock", "chronyd runs, but"},
 		{"small buffer", func(s *Snapshot) { s.Granted = 212992 }, Warn, "buffer", "208 KiB"},
 		{"few files", func(s *Snapshot) { s.FileLimit = 1024 }, Warn, "files", "1024"},
 		{"port taken", func(s *Snapshot) { s.Ports[0].Owner, s.Node = "nginx (process 3)", nil }, Warn, "ports", "tcp 6969 by nginx"},
@@ -120,6 +122,25 @@ func TestFindings(t *testing.T) {
 func TestNothingSeen(t *testing.T) {
 	if all := Findings(&Snapshot{Group: wire.Group}); !Sick(all) {
 		t.Errorf("%s", Text(all))
+	}
+}
+
+// Who keeps the clock right is named, and asked in its own way.
+func TestClockKeeper(t *testing.T) {
+	proc := fstest.MapFS{
+		"self/comm": {Data: []byte("ntpd\n")}, "1/comm": {Data: []byte("init\n")}, "12/comm": {Data: []byte("systemd-timesyn\n")}, "13/stat": {},
+	}
+	s := &Snapshot{ClockKnown: true, ClockSynced: true, ClockKeeper: lookKeeper(proc)}
+	if f := clock(s)[0]; f.Verdict != OK || f.Found != "synchronised by systemd-timesyn" {
+		t.Errorf("%+v", f)
+	}
+	s.ClockSynced = false
+	if f := clock(s)[0]; f.Verdict != Warn || f.Do != "timedatectl timesync-status" {
+		t.Errorf("%+v", f)
+	}
+	delete(proc, "12/comm")
+	if got := lookKeeper(proc); got != "" {
+		t.Errorf("%q", got)
 	}
 }
 

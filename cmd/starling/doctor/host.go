@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -11,15 +12,29 @@ const (
 	leastTable   = 65536
 )
 
+// keepers are the programs that keep a clock right, as /proc names them, with what asks each how it does.
+var keepers = map[string]string{
+	"chronyd":         "chronyc tracking, and chronyc sources for those that it asks",
+	"systemd-timesyn": "timedatectl timesync-status",
+	"ntpd":            "ntpq -p, or ntpctl -s all",
+	"ptp4l":           "pmc -u -b 0 'GET TIME_STATUS_NP'",
+	"phc2sys":         "pmc -u -b 0 'GET TIME_STATUS_NP'",
+}
+
 // clock looks at the host's own clock; those of the others are [heard]'s.
 func clock(s *Snapshot) []Finding {
+	ask := keepers[s.ClockKeeper]
 	switch {
 	case !s.ClockKnown:
-		return warn("clock", "timedatectl", "not known whether it is synchronised")
+		return warn("clock", cmp.Or(ask, "timedatectl"), "not known whether it is synchronised")
+	case !s.ClockSynced && ask != "":
+		return warn("clock", ask, "%s runs, but has not set it yet: lags between nodes are as wrong as it is", s.ClockKeeper)
 	case !s.ClockSynced:
 		return warn("clock", "apt-get install chrony, or timedatectl set-ntp true", "nothing keeps it right: lags between nodes are as wrong as it is")
+	case ask == "":
+		return ok("clock", "synchronised")
 	}
-	return ok("clock", "synchronised")
+	return ok("clock", "synchronised by %s", s.ClockKeeper)
 }
 
 // receiveBuffer looks at how many packets may wait for the node.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -38,6 +39,7 @@ func Look(ctx context.Context, s *Snapshot, while time.Duration) {
 	if state, err := unix.Adjtimex(&timex); err == nil {
 		s.ClockKnown, s.ClockSynced = true, state != unix.TIME_ERROR && timex.Status&unix.STA_UNSYNC == 0
 	}
+	s.ClockKeeper = lookKeeper(os.DirFS("/proc"))
 	s.Memory = lookMemory()
 	s.Ports = lookPorts(wantedPorts)
 	s.Rules = lookRules(ctx)
@@ -119,6 +121,21 @@ func prefixes(ifi *net.Interface) []netip.Prefix {
 		}
 	}
 	return all
+}
+
+// lookKeeper finds the process that keeps the clock right, in what is /proc.
+func lookKeeper(proc fs.FS) string {
+	names, err := fs.Glob(proc, "[0-9]*/comm")
+	if err != nil {
+		return ""
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(proc, name)
+		if comm := strings.TrimSpace(string(text)); err == nil && keepers[comm] != "" {
+			return comm
+		}
+	}
+	return ""
 }
 
 // number returns the number in a file, 0 without one.
