@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -211,16 +212,21 @@ type jailAnswer struct {
 	Clients []heldStatus `json:"clients"` // at most 1024, those that are held for longest first
 }
 
-// serveJail answers who is in the jail.
-func (n *node) serveJail(w http.ResponseWriter, _ *http.Request) {
-	now := time.Now()
+// jailAnswer returns who is in the jail, so many at most.
+func (n *node) jailAnswer(now time.Time, most int) jailAnswer {
 	answer := jailAnswer{Mode: n.abuseStatus(now).Mode, Clients: []heldStatus{}}
 	if n.abusers != nil {
-		for _, h := range n.jail().All(now) {
+		all := n.jail().All(now)
+		for _, h := range all[:min(len(all), most)] {
 			answer.Clients = append(answer.Clients, heldStatusOf(now, h))
 		}
 	}
-	serveJSON(w, http.StatusOK, answer)
+	return answer
+}
+
+// serveJail answers who is in the jail.
+func (n *node) serveJail(w http.ResponseWriter, _ *http.Request) {
+	serveJSON(w, http.StatusOK, n.jailAnswer(time.Now(), math.MaxInt))
 }
 
 func heldStatusOf(now time.Time, h pacer.HeldClient) heldStatus {

@@ -16,28 +16,31 @@ const (
 	historyPath = "/api/v1/history"
 	liveReaders = 32
 	topTorrents = 15
+	jailedShown = 10
 	topInterval = 10 * time.Second      // from the end of one walk over all torrents to the next
 	topSlice    = 20 * time.Millisecond // of each second for that walk, at most
 )
 
 // live is what the dashboard and `starling top` are told each second. Scripts may rely on its fields: they are only ever added to.
 type live struct {
-	Time      float64       `json:"time"` // seconds since 1970
-	TrackerID string        `json:"tracker_id"`
-	Version   string        `json:"version"`
-	Uptime    float64       `json:"uptime_s"`
-	Verdicts  verdicts      `json:"verdicts"`
-	Troubles  []string      `json:"troubles"` // what an operator should look into, as in `starling status`
-	Torrents  uint64        `json:"torrents"`
-	Peers     familyCounts  `json:"peers"`
-	Seeders   uint64        `json:"seeders"`
-	Leechers  uint64        `json:"leechers"`
-	Sample    []float64     `json:"sample"` // the latest row of /api/v1/history, and the latest of its coarse ones
-	Coarse    []float64     `json:"coarse"`
-	Views     []liveView    `json:"views"` // this node's own first; the others' when they run in the same process
-	Pacing    *pacingStatus `json:"pacing,omitempty"`
-	Top       []liveTorrent `json:"top"`    // most peers first
-	Events    string        `json:"events"` // changes when /api/v1/events does
+	Time      float64          `json:"time"` // seconds since 1970
+	TrackerID string           `json:"tracker_id"`
+	Version   string           `json:"version"`
+	Uptime    float64          `json:"uptime_s"`
+	Verdicts  verdicts         `json:"verdicts"`
+	Troubles  []string         `json:"troubles"` // what an operator should look into, as in `starling status`
+	Torrents  uint64           `json:"torrents"`
+	Peers     familyCounts     `json:"peers"`
+	Seeders   uint64           `json:"seeders"`
+	Leechers  uint64           `json:"leechers"`
+	Sample    []float64        `json:"sample"` // the latest row of /api/v1/history, and the latest of its coarse ones
+	Coarse    []float64        `json:"coarse"`
+	Views     []liveView       `json:"views"` // this node's own first; the others' when they run in the same process
+	Pacing    *pacingStatus    `json:"pacing,omitempty"`
+	Directors []directorStatus `json:"directors"`
+	Abuse     jailAnswer       `json:"abuse"`  // of the clients those that are held for longest
+	Top       []liveTorrent    `json:"top"`    // most peers first
+	Events    string           `json:"events"` // changes when /api/v1/events does
 }
 
 // liveView is the cluster as one node sees it.
@@ -100,7 +103,7 @@ func (n *node) live(now time.Time) live {
 		Troubles: append([]string{}, s.troubles()...),
 		Torrents: s.Torrents, Peers: s.Peers, Seeders: s.Seeders, Leechers: s.Leechers,
 		Sample: latest.Row(), Coarse: coarse.Row(),
-		Views: []liveView{view}, Top: n.ranker.torrents(), Events: n.events.mark(),
+		Views: []liveView{view}, Directors: s.Directors, Abuse: n.jailAnswer(now, jailedShown), Top: n.ranker.torrents(), Events: n.events.mark(),
 	}
 	for _, other := range n.beside {
 		if other != n {

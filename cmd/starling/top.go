@@ -163,6 +163,11 @@ func (t *topView) draw(columns, lines int, colours bool) string {
 			l.Pacing.Trees[i].draw(&b, true)
 		}
 	}
+	if len(l.Directors) > 0 {
+		b.WriteByte('\n')
+		showDirectors(&b, l.Directors)
+	}
+	t.drawAbuse(&b)
 	t.drawEvents(&b)
 	t.drawSwarms(&b)
 	all := strings.SplitAfter(strings.TrimSuffix(b.String(), "\n"), "\n")
@@ -240,6 +245,24 @@ func (l *liveLink) is() string {
 		return l.Health
 	}
 	return l.State
+}
+
+// drawAbuse draws which clients were found to abuse the node.
+func (t *topView) drawAbuse(b *strings.Builder) {
+	const most = 5
+	held := t.live.Abuse.Clients
+	rows := make([][]string, min(len(held), most))
+	for i := range rows {
+		rows[i] = []string{held[i].Network, held[i].Reason, age(held[i].Left)}
+	}
+	if len(rows) > 0 {
+		title := "IN THE JAIL"
+		if t.live.Abuse.Mode != "jail" {
+			title = "WATCHED"
+		}
+		b.WriteByte('\n')
+		writeTable(b, []column{{title, false}, {"FOR", false}, {"ENDS IN", true}}, rows)
+	}
 }
 
 // drawEvents draws the latest events, times without the day: it is that of now but for very few.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starling/cmd/starling/dashboard"
+	"starling/tracker/ondemand"
 )
 
 // someTop is a node with all there is to see.
@@ -31,7 +32,10 @@ func someTop() *topView {
 			{Name: "requests", Rate: 2000, Ceil: 2000, Actual: 1500},
 			{Name: "regular", Parent: "requests", Depth: 1, Rate: 1000, Ceil: 2000, Actual: 1400, Borrowed: 400},
 		}}}},
-		Top: []liveTorrent{{strings.Repeat("ab", 20), 100, 20, 7}},
+		Directors: []directorStatus{{Entry: ondemand.Entry{Name: "films", Hostname: "films.example", Port: 6969}, Torrents: 12, Peers: familyCounts{300, 4},
+			Livesync: ondemand.Sync{Group: "224.0.42.5:36212", State: "idle", Nodes: 2}}},
+		Abuse: jailAnswer{Mode: "jail", Clients: []heldStatus{{Network: "192.0.2.7/32", Reason: "spray", Left: 290}}},
+		Top:   []liveTorrent{{strings.Repeat("ab", 20), 100, 20, 7}},
 	}
 	t.live.Sample[1+dashboard.AnnouncesHTTP], t.live.Sample[1+dashboard.AnnouncesUDP] = 96, 501
 	t.live.Sample[1+dashboard.UDPHalf], t.live.Sample[1+dashboard.UDPMost] = 0.02, 0.151

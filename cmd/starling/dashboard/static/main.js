@@ -3,7 +3,7 @@
 import { Charts } from "./charts.js";
 import { age, counted, figure, make, percent, say, time } from "./dom.js";
 import { showPicture } from "./picture.js";
-import { showEvents, showNodes, showPacing, showTop } from "./tables.js";
+import { showAbuse, showDirectors, showEvents, showNodes, showPacing, showTop } from "./tables.js";
 
 const patience = 5000; // milliseconds without a frame until the node is called lost
 const again = 3000; // until it is asked again
@@ -98,7 +98,8 @@ function showFigures(f) {
   say(at("figure-torrents-by"), `${percent(f.seeders / Math.max(f.seeders + f.leechers, 1))} seeders`);
   const slow = Math.max(value("http_p99_ms"), value("udp_p99_ms"));
   say(at("figure-latency"), slow > 0 ? time(slow) : "–");
-  say(at("figure-latency-by"), slow > 0 ? `HTTP ${time(value("http_p99_ms"))}, UDP ${time(value("udp_p99_ms"))}` : "no announce lately");
+  say(at("figure-latency-by"), ["http", "udp"].filter((name) => value(name + "_p99_ms") > 0)
+    .map((name) => `${name.toUpperCase()} ${time(value(name + "_p99_ms"))}`).join(", ") || "no announce lately");
 }
 
 function show(f) {
@@ -118,6 +119,8 @@ function show(f) {
   showPicture(at("picture"), f);
   showNodes(at("nodes"), f);
   showPacing(at("pacing"), at("pacing-about"), at("pacing-trees"), f.pacing);
+  showDirectors(at("directors"), f.directors);
+  showAbuse(at("abuse"), f.abuse);
   showTop(at("top"), f.top);
   charts.add(f.sample, f.coarse);
   if (events !== f.events) {

@@ -36,9 +36,15 @@ function gather(frame) {
   return [...nodes.values()].slice(0, mostNodes);
 }
 
+/** Whether the nodes stand around a ring: then the names of those at the top stand above them, where no line is. */
+function isRing(nodes, star) {
+  return !star && nodes.length > 2;
+}
+
 /** Gives each node a place: around an ellipse, clockwise from the top, and a node that alone speaks in the middle. */
 function place(nodes, star, width, height) {
-  const x = width / 2, y = height / 2 - 18, rx = width / 2 - 52, ry = height / 2 - 50;
+  const ring = isRing(nodes, star); // which has names above and below
+  const x = width / 2, y = height / 2 - (ring ? 0 : 18), rx = width / 2 - 52, ry = height / 2 - (ring ? 70 : 50);
   const around = star ? nodes.slice(1) : nodes;
   around.forEach((n, i) => {
     const angle = (around.length <= 2 ? Math.PI : -Math.PI / 2) + (2 * Math.PI * i) / around.length;
@@ -86,7 +92,7 @@ function line(from, to, link, radius, bent, labelled) {
 export function showPicture(svg, frame) {
   const nodes = gather(frame), star = frame.views.length === 1;
   // As wide as there is room, so that the texts are as large as those beside it.
-  const width = Math.max(330, Math.min(680, svg.clientWidth || 640)), height = nodes.length > (star ? 3 : 2) ? 330 : 170;
+  const width = Math.max(330, Math.min(680, svg.clientWidth || 640)), height = nodes.length <= (star ? 3 : 2) ? 170 : isRing(nodes, star) && nodes.length === 3 ? 300 : 350;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   place(nodes, star, width, height);
   const byID = new Map(nodes.map((n) => [n.id, n])), radius = nodes.length > 10 ? 17 : 25;
@@ -98,12 +104,13 @@ export function showPicture(svg, frame) {
       }
     }
   }
+  const above = (n) => isRing(nodes, star) && n.y < height / 2 - 40;
   const circles = nodes.map((n, i) => draw("g", { class: i === 0 ? "node self" : "node", "data-mood": n.mood, "data-id": n.id },
     draw("title", {}, `${n.id}: ${n.word}`),
     draw("circle", { cx: n.x, cy: n.y, r: radius }),
     draw("text", { class: "amount", x: n.x, y: n.y + 5 }, n.speaks || n.keyed ? short(n.peers) : "?"),
-    draw("text", { class: "mono name", x: n.x, y: n.y + radius + 17 }, n.id),
-    draw("text", { class: "sub", x: n.x, y: n.y + radius + 32 }, i === 0 ? "this node" : n.word)));
+    draw("text", { class: "mono name", x: n.x, y: above(n) ? n.y - radius - 25 : n.y + radius + 17 }, n.id),
+    draw("text", { class: "sub", x: n.x, y: above(n) ? n.y - radius - 10 : n.y + radius + 32 }, i === 0 ? "this node" : n.word)));
   const picture = draw("g", {}, ...lines, ...circles);
   const bad = nodes.filter((n) => n.mood === "bad").map((n) => n.id);
   svg.setAttribute("aria-label", counted(nodes.length, "node") + (bad.length ? ", silent: " + bad.join(", ") : ", none is silent") +

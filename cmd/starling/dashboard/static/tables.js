@@ -51,6 +51,29 @@ export function showNodes(place, frame) {
   showTables(place, [...tables, linkTable(frame.views[0], alone)]);
 }
 
+/** Shows a section with one table, or hides it when there are no rows. */
+function showSection(section, caption, columns, rows) {
+  section.hidden = rows.length === 0;
+  if (rows.length > 0) showTables(section.lastElementChild, [table(caption, columns, rows)]);
+}
+
+export function showDirectors(section, all) {
+  const columns = [{ title: "Name", head: true }, { title: "Host" }, { title: "Torrents", right: true }, { title: "Peers", right: true },
+    { title: "Group", class: "mono" }, { title: "Other nodes", right: true }, { title: "Live sync" }];
+  const rows = all.slice(0, most).map((d) => [d.name, d.hostname + (d.port ? ":" + d.port : ""), figure(d.torrents), figure(d.peers.ipv4 + d.peers.ipv6),
+    d.livesync.group, figure(d.livesync.nodes), d.livesync.trouble ? state("bad", d.livesync.trouble) : d.livesync.state]);
+  showSection(section, all.length > most ? `${most} of ${all.length}` : "Their swarms are in none of the figures above", columns, rows);
+}
+
+const offences = { rate: "too many requests", early: "coming too early", budget: "more requests than a town makes",
+  spray: "torrents that nobody knows", harvest: "collecting peers" };
+
+export function showAbuse(section, abuse) {
+  const columns = [{ title: "Network", head: true, class: "mono" }, { title: "For" }, { title: "Found by" }, { title: "Ends in", right: true }];
+  const rows = abuse.clients.map((c) => [c.network, offences[c.reason] ?? c.reason, c.told ? "another node" : "this node", age(c.left_s)]);
+  showSection(section, abuse.mode === "jail" ? "In the jail: served last for a time" : "Only watched: --abuse jail serves them last", columns, rows);
+}
+
 export function showTop(place, torrents) {
   if (torrents.length === 0) {
     show(place, make("p", { class: "empty" }, "No torrent has peers."));
