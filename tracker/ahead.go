@@ -20,6 +20,18 @@ const (
 	aheadBlocks = 8
 )
 
+// weigh finds out whether the store is a large one.
+func (t *Tracker) weigh() {
+	bytes := int64(0)
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		bytes += int64(s.swarms.slab.held())*chunkBytes + s.torrents.held()*recordsHeld
+		s.mu.Unlock()
+	}
+	t.large.Store(bytes > largeStore)
+}
+
 // ahead is what is to be read.
 type ahead struct {
 	window [batch]pending // in the order of their shards, place is that in names

@@ -126,6 +126,19 @@ func (b *Budget) take(bytes, most int64) bool {
 	return true
 }
 
+// Borrow takes bytes for what is made of a store and kept beside it, as a scrape of all torrents is, if nobody has to make room for it: as long as
+// less is held than what is full no longer. They are given back with a negative number. Without a budget there are as many as anybody wants.
+func (b *Budget) Borrow(bytes int64) bool {
+	if b == nil {
+		return true
+	}
+	if bytes > 0 {
+		return b.take(bytes, b.most/100*pressureBounds[Full].ends)
+	}
+	b.held.Add(bytes)
+	return true
+}
+
 // judge sets the pressure.
 func (b *Budget) judge() {
 	live, was, is := max(b.live.Load(), b.held.Load()/100*heldPercent), Pressure(b.pressure.Load()), Calm

@@ -179,6 +179,7 @@ func clipped[T any](s []T) []T {
 type compaction struct {
 	slab, records leavers
 	settled       uint32 // chunks of both that were settled
+	looked        int    // chunks of both that were looked at in the end
 }
 
 // settleWork is what it is to settle a chunk, in blocks looked at.
@@ -211,25 +212,28 @@ func (s *shard) settle() bool {
 	return true
 }
 
-// giveBack ends a sweep: what it has emptied is given back.
-func (s *shard) giveBack() {
-	slab := &s.swarms.slab
-	for i := range slab.chunks {
-		if c := &slab.chunks[i]; c.words != nil && c.used == 0 {
-			slab.vacate(uint32(i))
+// giveBack ends a sweep: what it has emptied is given back. It reports whether it came to the end.
+func (s *shard) giveBack() bool {
+	at, slab := &s.sweep.compaction, &s.swarms.slab
+	for n := len(slab.chunks); at.looked < n+len(s.torrents.chunks); at.looked++ {
+		if s.sweep.work--; s.sweep.work < 0 {
+			return false
 		}
-	}
-	slab.shorten()
-	for i := range s.torrents.chunks {
-		if s.torrents.records[i] != nil && s.torrents.chunks[i].used == 0 {
+		if i := at.looked; i < n {
+			if c := &slab.chunks[i]; c.words != nil && c.used == 0 {
+				slab.vacate(uint32(i))
+			}
+		} else if i -= n; s.torrents.records[i] != nil && s.torrents.chunks[i].used == 0 {
 			s.torrents.vacate(uint32(i))
 		}
 	}
+	slab.shorten()
 	s.torrents.shorten()
 	if s.swarms.keep != 0 {
 		s.swarms.keep = 0
 		s.swarms.listSpare()
 	}
+	return true
 }
 
 // renumber gives the directory of a table a lower number, if it is to get one.

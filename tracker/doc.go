@@ -50,7 +50,7 @@
 //	per torrent   56 bytes for the record, 4 for its chain's head, nothing for tables without peers
 //	per shard     a chunk of 16 KiB as soon as it has a peer, a few hundred bytes before; 1 KiB for the sums of a cluster with a key
 //	collector     one pointer for each 16 KiB of peers and each 256 torrents: 70,000 for 100 M peers in 1 M torrents
-//	longest lock  a sweep's piece of 512 blocks, 50 us or so; nothing grows with the number of torrents or peers
+//	longest lock  a sweep's piece of 256 blocks, 25 us or so; nothing grows with the number of torrents or peers
 //	locks at once one, but for ApplyAll and announces read together in a large store: those of the shards of 32
 //	limits        256 MiB of blocks a shard, which is 27 M peers over IPv4 in one swarm; beyond that peers are refused and counted
 //

@@ -175,7 +175,7 @@ func TestKeepDownloaded(t *testing.T) {
 
 // TestSweepPieces lets peers come and go in a swarm too large for one piece of a sweep, between the pieces.
 func TestSweepPieces(t *testing.T) {
-	const peers, tick = 60_000, DefaultPeerTimeout / 60
+	const peers, tick = 15_000, DefaultPeerTimeout / 60
 	rng := rand.New(rand.NewPCG(1, 1))
 	tr := New(Config{Shards: 1, Seed: &[32]byte{3}}, epoch)
 	s := &tr.shards[0]
@@ -217,7 +217,7 @@ func TestSweepPieces(t *testing.T) {
 
 // TestEmptiedDuringSweep takes the last peers out of a directory that a sweep has left half done.
 func TestEmptiedDuringSweep(t *testing.T) {
-	const peers, tick = 60_000, DefaultPeerTimeout / 60
+	const peers, tick = 15_000, DefaultPeerTimeout / 60
 	tr := New(Config{Shards: 1, Seed: &[32]byte{3}}, epoch)
 	s := &tr.shards[0]
 	for i := range peers {

@@ -239,6 +239,9 @@ func (t *Tracker) setClocks(rng *rand.ChaCha8) {
 	}
 }
 
+// Budget returns what bounds the memory of the store, nil for nothing.
+func (t *Tracker) Budget() *Budget { return t.cfg.Budget }
+
 // divideUp returns the smallest whole number that is not below d / by.
 func divideUp(d, by time.Duration) time.Duration { return (d + by - 1) / by }
 
@@ -263,6 +266,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 			now := time.Now()
 			t.Expire(now)
 			t.Resend(now)
+			t.weigh()
 		}
 	}
 }

@@ -176,6 +176,38 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
+// TestMemory: rows and copy are borrowed of the store's budget and given back. When there is not enough a client is told when to come back.
+func TestMemory(t *testing.T) {
+	budget := tracker.NewBudget(64 << 20)
+	store := tracker.New(tracker.Config{Budget: budget}, time.Now())
+	for n := range 1000 {
+		store.Announce(time.Now(), &tracker.Announce{InfoHash: wire.InfoHash{byte(n >> 8), byte(n)}, Peer: wire.PeerFrom4([]byte{10, 0, 0, 1, 1, 1})}, &tracker.Answer{})
+	}
+	before := budget.Status()
+	s := New(store, nil, func(int) {})
+	for range 3 {
+		resp, body, err := ask(t, s, wire.Request{AcceptEncoding: []byte("zstd")}, Ben)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %+v", err, resp)
+		}
+		if lent := budget.Status().Held - before.Held; lent != int64(len(body)) {
+			t.Errorf("%d bytes are lent for a copy of %d", lent, len(body))
+		}
+		s.copy = document.New(document.Config{Build: s.build, Fresh: Fresh, Timeout: patience, MaxSize: maxCopy})
+	}
+	if !budget.Borrow(before.Bytes/100*80-budget.Status().Held-rowChunk) || budget.Borrow(2*rowChunk) {
+		t.Fatalf("what may be borrowed does not end at four fifths: %+v", budget.Status())
+	}
+	full := budget.Status()
+	resp, body, err := ask(t, s, wire.Request{}, Ben)
+	if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "60" || !bytes.Contains(body, []byte("memory")) {
+		t.Errorf("%v, %+v, %q", err, resp, body)
+	}
+	if now := budget.Status(); now != full || now.Pressure != tracker.Calm {
+		t.Errorf("after a copy that could not be made %+v is held, not %+v", now, full)
+	}
+}
+
 // TestBreaksOff: a copy that breaks off while it is sent has no end that a client could take for one.
 func TestBreaksOff(t *testing.T) {
 	s := filled(t, 0, nil)

@@ -18,6 +18,8 @@
 //	per request         some 300 KiB for unpacking, and 300 more for gzip
 //	while one is made   4 MiB for rows that begin, and the copy that is served meanwhile
 //
+// Rows and copy are borrowed of the store's budget, if it has one. When swarms need it there is no copy, and who asks is told.
+//
 // An announce waits for none of it: the walk holds one shard's lock for some 50 microseconds, and making and sending give up the
 // processor every 100 microseconds (see breath), or a machine of one core would let announces wait for them.
 package fullscrape

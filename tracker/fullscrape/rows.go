@@ -18,13 +18,19 @@ const (
 
 // rows holds the counts of torrents until they are sorted. A row is an info hash and four varints: seeders, leechers,
 // partial seeds among them, completions.
-type rows [1 << bucketBits][][]byte
+type rows struct {
+	buckets [1 << bucketBits][][]byte
+	loan    loan // for the chunks; what there is no memory for is left out
+}
 
 // add takes in a torrent.
 func (r *rows) add(t tracker.Counted) {
-	b := &r[binary.BigEndian.Uint16(t.InfoHash[:])>>(16-bucketBits)]
+	b := &r.buckets[binary.BigEndian.Uint16(t.InfoHash[:])>>(16-bucketBits)]
 	last := len(*b) - 1
 	if last < 0 || cap((*b)[last])-len((*b)[last]) < maxRow {
+		if r.loan.add(rowChunk); r.loan.refused {
+			return
+		}
 		*b = append(*b, make([]byte, 0, rowChunk))
 		last++
 	}
@@ -40,14 +46,15 @@ func (r *rows) add(t tracker.Counted) {
 func (r *rows) take(bucket int, dst []wire.ScrapeFile, pause func()) []wire.ScrapeFile {
 	const compares = 1 << 10 // some 50 microseconds
 	dst = dst[:0]
-	for _, chunk := range r[bucket] {
+	for _, chunk := range r.buckets[bucket] {
 		for len(chunk) > 0 {
 			f, n := parseRow(chunk)
 			dst, chunk = append(dst, f), chunk[n:]
 		}
 		pause()
 	}
-	r[bucket] = nil
+	r.loan.add(-int64(len(r.buckets[bucket])) * rowChunk)
+	r.buckets[bucket] = nil
 	compared := 0
 	slices.SortFunc(dst, func(x, y wire.ScrapeFile) int {
 		if compared++; compared%compares == 0 {

@@ -58,15 +58,15 @@ func TestRows(t *testing.T) {
 	}
 	want := slices.SortedFunc(maps.Values(model), func(x, y wire.ScrapeFile) int { return bytes.Compare(x.InfoHash[:], y.InfoHash[:]) })
 	var got, bucket []wire.ScrapeFile
-	for i := range all {
+	for i := range all.buckets {
 		bucket = all.take(i, bucket, func() {})
 		got = append(got, bucket...)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%d rows of %d torrents, or other ones", len(got), len(want))
 	}
-	for i := range all {
-		if all[i] != nil {
+	for i := range all.buckets {
+		if all.buckets[i] != nil {
 			t.Fatalf("bucket %d is still there", i)
 		}
 	}
@@ -79,7 +79,7 @@ func TestLongestRow(t *testing.T) {
 	for range 1000 {
 		all.add(c)
 	}
-	for _, chunk := range all[0] {
+	for _, chunk := range all.buckets[0] {
 		if cap(chunk) != rowChunk {
 			t.Fatalf("a chunk grew to %d bytes", cap(chunk))
 		}

@@ -33,6 +33,7 @@ type Scrape struct {
 	copy   *document.Document
 	tops   map[string]*document.Document
 	served func(bytes int)
+	loan   loan // for the copy; whoever makes one changes it
 
 	answered, sent atomic.Uint64
 }
@@ -61,7 +62,18 @@ func (s *Scrape) Counts() Counts { return Counts{s.answered.Load(), s.sent.Load(
 
 // build writes the packed copy.
 func (s *Scrape) build(ctx context.Context, w io.Writer) error {
-	var all rows
+	copied := loan{budget: s.store.Budget()}
+	err := s.write(ctx, borrowing{w, &copied})
+	if err == nil {
+		s.loan, copied = copied, s.loan
+	}
+	copied.end()
+	return err
+}
+
+func (s *Scrape) write(ctx context.Context, w io.Writer) error {
+	all := rows{loan: loan{budget: s.store.Budget()}}
+	defer all.loan.end()
 	pause := newBreath()
 	defer pause.close()
 	pause.take()
@@ -69,7 +81,9 @@ func (s *Scrape) build(ctx context.Context, w io.Writer) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		more = s.store.Count(&census, all.add)
+		if more = s.store.Count(&census, all.add); all.loan.refused {
+			return errMemory
+		}
 	}
 	pack, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window))
@@ -79,7 +93,7 @@ func (s *Scrape) build(ctx context.Context, w io.Writer) error {
 	defer pack.Close() // again, when it was closed below
 	piece := append(make([]byte, 0, 2*pieceSize), wire.ScrapeBegin...)
 	var files []wire.ScrapeFile
-	for bucket := range all {
+	for bucket := range all.buckets {
 		files = all.take(bucket, files, pause.take)
 		for i := range files {
 			if piece = files[i].Append(piece); len(piece) < pieceSize {
