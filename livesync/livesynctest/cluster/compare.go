@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,7 +19,8 @@ func (c *cluster) compare() {
 			m.fault("is not back at the end")
 			continue
 		}
-		walked, held := m.holds(), m.swarms()
+		walked := m.holds()
+		held := m.swarms(walked)
 		for c, role := range walked {
 			if held[c] != role {
 				m.fault("walks over clients as what it does not answer with")
@@ -131,21 +133,34 @@ func (m *model) contested(f *fate, i int) bool {
 // probe asks a store for its peers. It is a leecher first, who is given all of them, and then a seeder, who is given leechers.
 var probe = wire.PeerFrom4([]byte{198, 19, 255, 255, 1, 1})
 
-// swarms returns all that a node holds.
-func (m *member) swarms() map[Client]state {
+// fullAnswer is how many peers a member answers with at most.
+const fullAnswer = 1024
+
+// swarms returns all that a node answers with. Of a torrent with more clients than that it is what the node walks over.
+func (m *member) swarms(walked map[Client]state) map[Client]state {
 	held := map[Client]state{}
 	for i := range torrents {
-		h := hashOf(i)
+		h, full := hashOf(i), false
 		for _, role := range []state{seeder, leecher} {
 			var a tracker.Answer
 			m.store.Announce(m.time().Add(time.Nanosecond), &tracker.Announce{
-				InfoHash: h, Peer: probe, Seeder: role == leecher, NumWant: 1 << 20, BothFamilies: true,
+				InfoHash: h, Peer: probe, Seeder: role == leecher, NumWant: fullAnswer, BothFamilies: true,
 			}, &a)
 			for b := a.Peers4; len(b) > 0; b = b[wire.Compact4:] {
 				held[Client{h, wire.PeerFrom4(b)}] = role
 			}
 			for b := a.Peers6; len(b) > 0; b = b[wire.Compact6:] {
 				held[Client{h, wire.PeerFrom6(b)}] = role
+			}
+			full = full || len(a.Peers4)/wire.Compact4+len(a.Peers6)/wire.Compact6 == fullAnswer
+		}
+		if full {
+			ofTorrent := func(c Client, _ state) bool { return c.Hash == h }
+			maps.DeleteFunc(held, ofTorrent)
+			for c, role := range walked {
+				if ofTorrent(c, role) {
+					held[c] = role
+				}
 			}
 		}
 	}

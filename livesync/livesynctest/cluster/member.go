@@ -84,7 +84,7 @@ func (m *member) start() {
 	}
 	m.epoch = max(uint64(m.time().UnixNano()), m.epoch+1)
 	m.store = tracker.New(tracker.Config{
-		PeerTimeout: m.Timeout, Renew: m.Renew, MaxNumWant: 1 << 20, OnChange: m.changed, Shards: 2, Seed: m.seed(2),
+		PeerTimeout: m.Timeout, Renew: m.Renew, MaxNumWant: fullAnswer, OnChange: m.changed, Shards: 2, Seed: m.seed(2),
 	}, m.time())
 	m.load()
 	m.node = livesync.New(m.config())
