@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of a token. One of 16 characters cannot be guessed if it is random, at the rate at which guesses are heard.
@@ -24,7 +26,7 @@ func adminTokenOf(text string) adminToken { return sha256.Sum256([]byte(text)) }
 // readToken reads the file of --admin-token-file, which holds the token on its only line. The warning, which may be empty, is
 // about who else can read it.
 func readToken(path string) (text, warning string, err error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe that nobody writes to would be waited for
 	if err != nil {
 		return "", "", err
 	}
@@ -33,8 +35,8 @@ func readToken(path string) (text, warning string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if info.IsDir() {
-		return "", "", fmt.Errorf("%s is a directory, not a token file", path)
+	if !info.Mode().IsRegular() {
+		return "", "", fmt.Errorf("%s is a directory, a pipe or a device, not a token file", path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
 	if err != nil {
@@ -43,7 +45,7 @@ func readToken(path string) (text, warning string, err error) {
 	if text, err = parseToken(b); err != nil {
 		return "", "", fmt.Errorf("%s: %w", path, err)
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+	if info.Mode().Perm()&0o077 != 0 {
 		warning = fmt.Sprintf("%s can be read by other users of this host: chmod 600 %s", path, path)
 	}
 	return text, warning, nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTokenFile(t *testing.T) {
@@ -36,7 +38,11 @@ func TestTokenFile(t *testing.T) {
 	if _, warning, err := readToken(path); err != nil || !strings.Contains(warning, "chmod 600 "+path) {
 		t.Errorf("%q, %v", warning, err)
 	}
-	for path, want := range map[string]string{t.TempDir(): "directory", filepath.Join(t.TempDir(), "missing"): "no such file"} {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{t.TempDir(): "directory", pipe: "pipe", filepath.Join(t.TempDir(), "missing"): "no such file"} {
 		if _, _, err := readToken(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}

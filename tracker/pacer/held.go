@@ -63,16 +63,18 @@ func (j *Jail) hold(now time.Time, client Client, offence Offence) {
 func (j *Jail) put(now time.Time, client Client, h held) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if left := j.room.Sub(now); left > 0 && left <= Sentence { // a flood shall not make us look at all of them each time
+	left := make(map[Client]held)
+	if m := j.held.Load(); m != nil {
+		left = *m
+	}
+	old, again := left[client]
+	again = again && old.holds(now)
+	if wait := j.room.Sub(now); !again && wait > 0 && wait <= Sentence { // a flood shall not make us look at all of them each time
 		j.full++
 		return
 	}
-	left := make(map[Client]held)
-	if m := j.held.Load(); m != nil {
-		maps.Copy(left, *m)
-	}
+	left = maps.Clone(left)
 	maps.DeleteFunc(left, func(_ Client, h held) bool { return !h.holds(now) })
-	_, again := left[client]
 	switch {
 	case !again && len(left) >= maxHeld:
 		j.full++

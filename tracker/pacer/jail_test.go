@@ -133,6 +133,14 @@ func TestJailIsBounded(t *testing.T) {
 	if s.Held["early"] != maxHeld || s.Full == 0 || len(s.Some) != shownHeld || s.Sentenced["early"] != maxHeld {
 		t.Errorf("%+v", s)
 	}
+	for one, was := range *j.held.Load() { // who is held is held on, full or not
+		later := epoch0.Add(Sentence / 2)
+		j.Sentence(later, one, was.offence)
+		if got := j.Stats(later); !j.Holds(later.Add(Sentence-time.Second), one) || got.Full != s.Full {
+			t.Errorf("held on: %+v, before %+v", got, s)
+		}
+		break
+	}
 	for range 20 {
 		j.Early(epoch0.Add(time.Hour), clientAt(9999))
 	}
