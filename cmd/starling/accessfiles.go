@@ -164,13 +164,14 @@ func (l *lists) replace(now time.Time, u listUpdate) {
 	l.enforce(now, nil)
 }
 
-// fileOf returns the file behind a flag as it is now; ok is false when there is none.
+// fileOf returns path and entries of the file behind a flag as it is now, and no stamps, which belong to whoever holds l.reading; ok is false
+// when there is none.
 func (l *lists) fileOf(flag string) (f listFile, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.files {
 		if f.flag == flag {
-			return *f, true
+			return listFile{path: f.path, entries: f.entries}, true
 		}
 	}
 	return f, false
