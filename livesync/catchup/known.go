@@ -146,7 +146,7 @@ func (m *Machine) compare(now time.Time, o *Other) {
 		m.add(lack{from: o.ID, since: k.until.Add(-margin), noted: now})
 	case o.First > 0:
 		m.add(lack{from: o.ID, since: now.Add(-o.Uptime), noted: now})
-	case o.Health == wire.CatchingUp && o.Peers > 0: // it begins with a snapshot, of a life that we never heard
+	case o.Peers > 0: // it may have begun with a snapshot, of a life that we never heard, and be healthy before we hear it
 		m.add(lack{from: o.ID, since: now.Add(-m.whole), noted: now})
 	}
 }

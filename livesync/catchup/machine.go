@@ -208,6 +208,9 @@ func (m *Machine) Next(now time.Time) *Want {
 		}
 		w := o.Want
 		w.Since, w.All, w.Prune, w.After = m.since(l, o), l.all, l.prune, now
+		if w.Since.IsZero() { // who came here since the start may have stopped elsewhere since then
+			w.Since, w.All, w.Prune = m.started, true, false
+		}
 		if m.ready {
 			w.After = now.Add(hearsay)
 		}

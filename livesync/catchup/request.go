@@ -15,8 +15,8 @@ type Want struct {
 	ID    wire.NodeID
 	Epoch uint64
 	Addr  netip.AddrPort
-	Since time.Time // by our clock; zero: we know nothing yet
-	All   bool      // everything, and who stopped since then: we knew only a part
+	Since time.Time // by our clock; zero: nobody asks who stopped
+	All   bool      // everything, and who stopped since then: we knew only a part, or nothing
 	After time.Time // the request is not to be sent before: what comes from now on is noted, and the other node hears of it too, meanwhile
 	Prune bool      // we were in step with the cluster at Since: if the stream holds all there is, who is not in it has gone since
 }

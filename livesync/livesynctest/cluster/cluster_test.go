@@ -88,6 +88,18 @@ func TestHeldIsOld(t *testing.T) {
 	}
 }
 
+// TestServedAlone: a client that came to a node that heard nobody since its start, and stopped elsewhere meanwhile, is gone when the node is heard again
+// and catches up. In the whole schedule of the seed the node is ended once more before that.
+func TestServedAlone(t *testing.T) {
+	s := New(620816, true)
+	s.Events = slices.DeleteFunc(s.Events, func(e Event) bool {
+		return !slices.Contains([]time.Duration{131915, 143171, 155928, 194894}, e.At/time.Millisecond)
+	})
+	if r := s.Run(nil); len(r.Faults) > 0 || len(s.Events) != 4 {
+		t.Errorf("%s\n%s", s, strings.Join(r.Faults, "\n"))
+	}
+}
+
 // TestReplays plays the seeds that went wrong once, by what was the matter.
 func TestReplays(t *testing.T) {
 	if testing.Short() {
@@ -97,7 +109,7 @@ func TestReplays(t *testing.T) {
 		// who starts asks one that lacks something itself just then
 		100269, 101252, 101733, 102408, 102512, 102703, 102726, 103114, 103496, 103649, 103894, 105078, 105359, 105928, 106382, 108124, 201999, 203893,
 		// what a node told in a life that another never heard, and has saved
-		221928,
+		221928, 620816,
 		// who restarts has forgotten who stopped
 		100746, 104211, 109547, 302694,
 		// a stop that was heard late takes out who came back after it
