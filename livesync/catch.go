@@ -147,7 +147,7 @@ func (c *catching) offered(r *wire.Record) {
 	}
 }
 
-// tick tells the journals the time, which [catching.offered] does not know: at each STATE, so that they are never late by much where there is anybody.
+// tick tells the journals the time, which [catching.offered] does not know: at each STATE that is heard, and when the sender looks for something to send.
 func (c *catching) tick(now time.Time) {
 	c.journal.Tick(now)
 	c.returns.Tick(now)

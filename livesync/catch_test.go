@@ -71,3 +71,31 @@ func TestRemembersStops(t *testing.T) {
 		t.Errorf("remembers %+v", stops)
 	}
 }
+
+// TestTimesWhileAlone: a node that has heard nobody for long notes who comes and who stops when they do.
+func TestTimesWhileAlone(t *testing.T) {
+	listener, _ := newKeyedListener(t)
+	cfg := listener.cfg
+	cfg.CatchUp = &CatchUp{Timeout: time.Hour, Store: catchup.Store{
+		Walk:  func(time.Duration) catchup.Walk { return func(time.Time, *wire.Excerpt) bool { return false } },
+		Count: func() (torrents, peers uint64) { return 0, 0 },
+	}}
+	n := New(cfg)
+	n.start(epoch)
+	now := epoch
+	for range 60 {
+		now = now.Add(time.Second)
+		for n.Next(now) != nil {
+		}
+	}
+	came, stopped := recordOf(1), recordOf(2)
+	came.Flags, stopped.Flags = 0, wire.Stopped
+	n.Offer(came)
+	n.Offer(stopped)
+	for what, j := range map[string]*catchup.Journal{"came": n.catch.returns, "stopped": n.catch.journal} {
+		noted := j.Since(now, time.Time{})
+		if most := 2 * stateInterval; len(noted) != 1 || time.Duration(noted[0].Age)*time.Millisecond > most {
+			t.Errorf("%s: %+v", what, noted)
+		}
+	}
+}

@@ -171,7 +171,7 @@ func (n *Node) next(now time.Time) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.catch != nil {
-		n.catch.journal.Tick(now)
+		n.catch.tick(now)
 	}
 	if n.trouble != "" {
 		n.giveUp(now)
