@@ -39,8 +39,11 @@ func (j *Jail) Sentence(now time.Time, client Client, offence Offence) { j.hold(
 func (j *Jail) Told(now time.Time, client Client, offence Offence, until time.Time) {
 	h := held{offence, earlier(until, now.Add(Sentence)), true}
 	if m := j.held.Load(); m != nil {
-		if old, ok := (*m)[client]; ok && old.holds(now) && !h.until.After(old.until) {
-			return
+		if old, ok := (*m)[client]; ok && old.holds(now) {
+			if !h.until.After(old.until) {
+				return
+			}
+			h.told = old.told // who found it out is not told: his own word comes back, in whole seconds
 		}
 	}
 	if h.holds(now) {

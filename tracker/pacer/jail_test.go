@@ -119,6 +119,27 @@ func TestJailTooEarly(t *testing.T) {
 	}
 }
 
+// TestJailIsTold: another node's word holds a client, and holds one longer that was found here, which stays so; it never shortens.
+func TestJailIsTold(t *testing.T) {
+	j := NewJail(epoch0)
+	found, told := clientAt(1), clientAt(2)
+	j.Sentence(epoch0, found, Spraying)
+	now := epoch0.Add(time.Second)
+	until := epoch0.Add(Sentence + time.Second/2)
+	for _, c := range []Client{found, told} {
+		j.Told(now, c, Spraying, until)
+		j.Told(now, c, Spraying, now.Add(time.Minute))
+		if !j.Holds(until.Add(-time.Millisecond), c) || j.Holds(until, c) {
+			t.Errorf("%v is not held until %v", c, until)
+		}
+	}
+	for _, h := range j.All(now) {
+		if h.Told != (h.Client == told.prefix()) {
+			t.Errorf("%+v", h)
+		}
+	}
+}
+
 // TestJailIsBounded: however many misbehave, so many are held and the rest are counted; memory does not grow; those that are held
 // are free afterwards and make room.
 func TestJailIsBounded(t *testing.T) {
