@@ -45,9 +45,8 @@ func TestAnswerHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// TestRemembersStops: who stopped before a node was started anew is told to those who ask it afterwards, as long ago as it was; a stop that
-// is older than every journal is forgotten.
-func TestRemembersStops(t *testing.T) {
+// newEmptyNode returns a keyed node that holds no peers and was started at the epoch.
+func newEmptyNode(t *testing.T) *Node {
 	listener, _ := newKeyedListener(t)
 	cfg := listener.cfg
 	cfg.CatchUp = &CatchUp{Timeout: time.Hour, Store: catchup.Store{
@@ -56,6 +55,13 @@ func TestRemembersStops(t *testing.T) {
 	}}
 	n := New(cfg)
 	n.start(epoch)
+	return n
+}
+
+// TestRemembersStops: who stopped before a node was started anew is told to those who ask it afterwards, as long ago as it was; a stop that
+// is older than every journal is forgotten.
+func TestRemembersStops(t *testing.T) {
+	n := newEmptyNode(t)
 	first, second, third := recordOf(1), recordOf(2), recordOf(3)
 	first.Flags, second.Flags, third.Flags = wire.Stopped, wire.Stopped, 0
 	n.Offer(first)
@@ -63,7 +69,7 @@ func TestRemembersStops(t *testing.T) {
 	m := n.Remembers(epoch.Add(6 * time.Minute))
 
 	back := epoch.Add(11 * time.Minute)
-	again := New(cfg)
+	again := New(n.cfg)
 	again.Knows(epoch.Add(6*time.Minute), epoch.Add(6*time.Minute), false, m)
 	again.start(back)
 	stops := again.Remembers(back.Add(time.Minute)).Stops
@@ -74,14 +80,7 @@ func TestRemembersStops(t *testing.T) {
 
 // TestTimesWhileAlone: a node that has heard nobody for long notes who comes and who stops when they do.
 func TestTimesWhileAlone(t *testing.T) {
-	listener, _ := newKeyedListener(t)
-	cfg := listener.cfg
-	cfg.CatchUp = &CatchUp{Timeout: time.Hour, Store: catchup.Store{
-		Walk:  func(time.Duration) catchup.Walk { return func(time.Time, *wire.Excerpt) bool { return false } },
-		Count: func() (torrents, peers uint64) { return 0, 0 },
-	}}
-	n := New(cfg)
-	n.start(epoch)
+	n := newEmptyNode(t)
 	now := epoch
 	for range 60 {
 		now = now.Add(time.Second)
