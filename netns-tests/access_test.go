@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -43,20 +42,9 @@ func audited(t *testing.T, dir string) (lines []auditLine) {
 // change asks a node to change a list; the entry is the body of the request.
 func (n *node) change(method, list, entry string) {
 	n.t.Helper()
-	req, err := http.NewRequest(method, "http://127.0.0.1:6970/api/v1/"+list, strings.NewReader(entry))
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	resp, err := n.httpClient().Do(req)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	resp, body := n.admin(method, list, entry)
 	var a struct{ Shared, Kept bool }
-	body, err := io.ReadAll(resp.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &a)
-	}
+	err := json.Unmarshal(body, &a)
 	if err != nil || resp.StatusCode != http.StatusOK || !a.Shared || !a.Kept {
 		n.t.Fatalf("%s %s: %s %s %v", method, list, resp.Status, body, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/anacrolix/torrent/bencode"
@@ -17,7 +18,17 @@ import (
 // address, from the node's own host.
 func (n *node) director(method, path string, status int) string {
 	n.t.Helper()
-	req, err := http.NewRequest(method, "http://127.0.0.1:6970/api/v1/director/"+path, nil)
+	resp, body := n.admin(method, "director/"+path, "")
+	if resp.StatusCode != status {
+		n.t.Errorf("%s: %s %s: %s, %s", n.name, method, path, resp.Status, body)
+	}
+	return string(body)
+}
+
+// admin sends a request to the API at the node's admin address, from the node's own host, and returns the answer with its body.
+func (n *node) admin(method, path, body string) (*http.Response, []byte) {
+	n.t.Helper()
+	req, err := http.NewRequest(method, "http://127.0.0.1:6970/api/v1/"+path, strings.NewReader(body))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -26,11 +37,11 @@ func (n *node) director(method, path string, status int) string {
 		n.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != status {
-		n.t.Errorf("%s: %s %s: %s, %s, %v", n.name, method, path, resp.Status, body, err)
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		n.t.Fatal(err)
 	}
-	return string(body)
+	return resp, answer
 }
 
 // announceAs announces a client over HTTP to whichever tracker of a node has a host name.

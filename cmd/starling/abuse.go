@@ -193,14 +193,8 @@ func (n *node) abuseStatus(now time.Time) abuseStatus {
 // abuse adds what was found.
 func (e *exposition) abuse(s *abuseStatus) {
 	e.gauge("abuse_jails", "1 while clients that abuse this node come into the jail, 0 while they are only watched or nobody looks.").sample(number(s.Mode == "jail"))
-	e.gauge("abuse_clients", "Clients that were found to abuse this node, by how.")
-	for _, o := range pacer.Offences() {
-		e.sample(float64(s.Clients[o.String()]), "offence", o.String())
-	}
-	e.counter("abuse_sentences_total", "How often a client was found to.")
-	for _, o := range pacer.Offences() {
-		e.sample(float64(s.Sentences[o.String()]), "offence", o.String())
-	}
+	byOffence(e.gauge("abuse_clients", "Clients that were found to abuse this node, by how."), "offence", s.Clients)
+	byOffence(e.counter("abuse_sentences_total", "How often a client was found to."), "offence", s.Sentences)
 	e.counter("abuse_full_total", "How often one was not noted because too many were.").sample(float64(s.Full))
 	e.counter("abuse_wrong_connection_ids_total", "Connection ids over UDP that were never given to who used them.").sample(float64(s.Failed))
 	e.counter("abuse_dampened_connects_total", "Connection ids over UDP that were not given to an address from which too many wrong ones came.").sample(float64(s.Dampened))

@@ -45,15 +45,16 @@ func (e *exposition) jail(j *jailStatus) {
 	if j == nil {
 		return
 	}
-	e.gauge("jail_clients", "Clients that are in the class jail for a time, by why.")
-	for _, o := range pacer.Offences() {
-		e.sample(float64(j.Held[o.String()]), "reason", o.String())
-	}
-	e.counter("jail_sentences_total", "How often a client was put there.")
-	for _, o := range pacer.Offences() {
-		e.sample(float64(j.Sentenced[o.String()]), "reason", o.String())
-	}
+	byOffence(e.gauge("jail_clients", "Clients that are in the class jail for a time, by why."), "reason", j.Held)
+	byOffence(e.counter("jail_sentences_total", "How often a client was put there."), "reason", j.Sentenced)
 	e.counter("jail_full_total", "How often one was not because too many were there.").sample(float64(j.Full))
+}
+
+// byOffence adds a sample for each offence there is, under a label.
+func byOffence[N int | uint64](e *exposition, label string, counts map[string]N) {
+	for _, o := range pacer.Offences() {
+		e.sample(float64(counts[o.String()]), label, o.String())
+	}
 }
 
 func (e *exposition) siblings(siblings []siblingStatus) {
